@@ -1,0 +1,89 @@
+# libaio-rs. `make`, `make install`, `make check`, `make demo`; see README.md.
+#
+# The installed library is linked here, by $(CC), from one object file that rustc makes: so it is
+# the same whichever linker rustc is set up for, and holds nothing but our code.
+
+prefix      ?= /usr/local
+exec_prefix ?= $(prefix)
+libdir      ?= $(exec_prefix)/lib
+includedir  ?= $(prefix)/include
+DESTDIR     ?=
+
+CC      ?= cc
+CARGO   ?= cargo
+INSTALL ?= install
+# Build for another machine, by its Rust name, with CC set to its compiler:
+# make TARGET=aarch64-unknown-linux-gnu CC=aarch64-linux-gnu-gcc
+TARGET  ?=
+OBJCOPY ?= $(shell $(CC) -print-prog-name=objcopy)
+
+soname  = libaio.so.1
+library = $(soname).0.2
+B       = build$(if $(TARGET),/$(TARGET))
+
+all: $(B)/$(library) $(B)/libaio.a
+
+# A crate type without a link step: only the object counts. --emit names where it goes.
+cargo_object = $(CARGO) rustc --release --locked --lib --crate-type lib --target-dir $(B)/cargo \
+	$(if $(TARGET),--target $(TARGET))
+rustc_object = -C relocation-model=pic -C force-unwind-tables=yes --emit=obj=$(abspath $@)
+sources := Cargo.toml Cargo.lock build.rs cbindgen.toml pkgconfig/libaio.pc.in \
+	$(shell find src -type f)
+
+# With symbol versions, for the shared library.
+$(B)/shared.o: $(sources)
+	@mkdir -p $(@D)
+	$(cargo_object) -- $(rustc_object)
+
+# Without, for the archive. Waits for the other because cargo locks the directory anyway.
+$(B)/static.o: $(sources) | $(B)/shared.o
+	@mkdir -p $(@D)
+	$(cargo_object) --no-default-features -- $(rustc_object)
+
+# -lc is for architectures whose system calls go through libc; elsewhere nothing needs it.
+$(B)/$(library): $(B)/shared.o libaio.map
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -nostdlib -nostartfiles -o $@ $(B)/shared.o \
+		-Wl,--version-script=libaio.map,-soname,$(soname) -Wl,--gc-sections \
+		-Wl,-z,defs,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -lc
+
+# Nothing global but the API, so that other Rust libraries fit into the same program; and weak, so
+# that a program which defines a function of the same name keeps its own, as it does with the
+# original's one object per function.
+$(B)/libaio.a: $(B)/static.o
+	$(OBJCOPY) --wildcard --keep-global-symbol='io_*' --weaken $< $(B)/libaio.o
+	rm -f $@
+	$(AR) rcsD $@ $(B)/libaio.o
+
+install: all
+	$(INSTALL) -d '$(DESTDIR)$(libdir)/pkgconfig' '$(DESTDIR)$(includedir)'
+	$(INSTALL) -m 755 $(B)/$(library) '$(DESTDIR)$(libdir)/$(library)'
+	ln -sf $(library) '$(DESTDIR)$(libdir)/$(soname)'
+	ln -sf $(library) '$(DESTDIR)$(libdir)/libaio.so'
+	$(INSTALL) -m 644 $(B)/libaio.a '$(DESTDIR)$(libdir)/libaio.a'
+	$(INSTALL) -m 644 include/libaio.h '$(DESTDIR)$(includedir)/libaio.h'
+	sed -e 's|^prefix=.*|prefix=$(prefix)|' \
+		-e 's|^libdir=.*|libdir=$(patsubst $(prefix)/%,$${prefix}/%,$(libdir))|' \
+		-e 's|^includedir=.*|includedir=$(patsubst $(prefix)/%,$${prefix}/%,$(includedir))|' \
+		pkgconfig/libaio.pc > '$(DESTDIR)$(libdir)/pkgconfig/libaio.pc'
+	chmod 644 '$(DESTDIR)$(libdir)/pkgconfig/libaio.pc'
+
+uninstall:
+	rm -f '$(DESTDIR)$(libdir)/$(library)' '$(DESTDIR)$(libdir)/$(soname)' \
+		'$(DESTDIR)$(libdir)/libaio.so' '$(DESTDIR)$(libdir)/libaio.a' \
+		'$(DESTDIR)$(libdir)/pkgconfig/libaio.pc' '$(DESTDIR)$(includedir)/libaio.h'
+
+# The checked-in copies of what build.rs generates.
+header:
+	LIBAIO_RS_BLESS=1 $(CARGO) test --test header generated
+
+check:
+	scripts/check.sh
+
+demo:
+	scripts/demo.sh
+
+clean:
+	rm -rf build target
+
+.PHONY: all install uninstall header check demo clean
+.DELETE_ON_ERROR:

@@ -1,0 +1,113 @@
+//! Three things are made here: the link arguments that turn the cdylib into `libaio.so.1`, and
+//! from the Rust sources `libaio.h` and `libaio.pc`, in `OUT_DIR`. Copies of those two are checked
+//! in, and tests/header.rs compares them.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn main() {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    link_as_libaio(&root, &out);
+    generate_header(&root, &out.join("libaio.h"));
+    generate_pkg_config(&root, &out.join("libaio.pc"));
+}
+
+/// The arguments for plain `cargo build`. The installed library is linked by the Makefile.
+fn link_as_libaio(root: &Path, out: &Path) {
+    let map = root.join("libaio.map");
+    println!("cargo:rerun-if-changed={}", map.display());
+    for argument in [
+        format!("-B{}", linker_wrappers(out).display()),
+        format!("-Wl,--version-script={}", map.display()),
+        "-Wl,-soname,libaio.so.1".to_string(),
+        // No start files: they bring constructors and references to libc.
+        "-nostartfiles".to_string(),
+        // A reachable panic path is an undefined symbol, and with this an error at build time.
+        "-Wl,-z,defs".to_string(),
+    ] {
+        println!("cargo:rustc-cdylib-link-arg={argument}");
+    }
+}
+
+/// rustc gives the linker a version script of its own, without names, and GNU ld and gold refuse
+/// to combine that with ours. The compiler driver looks for its linker in the directories given
+/// with -B first, and finds there a script that leaves rustc's out and goes on to the real one.
+/// lld takes both, and is called under another name.
+fn linker_wrappers(out: &Path) -> PathBuf {
+    println!("cargo:rerun-if-env-changed=RUSTC_LINKER");
+    let driver = env::var("RUSTC_LINKER").unwrap_or_else(|_| "cc".to_string());
+    let directory = out.join("linker");
+    fs::create_dir_all(&directory).expect("OUT_DIR is writable");
+    for name in ["ld", "ld.bfd", "ld.gold"] {
+        let real = Command::new(&driver)
+            .arg(format!("-print-prog-name={name}"))
+            .output()
+            .ok()
+            .and_then(|output| String::from_utf8(output.stdout).ok())
+            .map(|path| path.trim().to_string())
+            .filter(|path| !path.is_empty())
+            .unwrap_or_else(|| name.to_string());
+        let script = format!(
+            "#!/bin/sh\n\
+             for argument do\n\
+             \tshift\n\
+             \tcase $argument in\n\
+             \t--version-script=*/rustc*/list) ;;\n\
+             \t*) set -- \"$@\" \"$argument\" ;;\n\
+             \tesac\n\
+             done\n\
+             exec '{real}' \"$@\"\n"
+        );
+        let path = directory.join(name);
+        fs::write(&path, script).expect("OUT_DIR is writable");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("OUT_DIR is ours");
+    }
+    directory
+}
+
+fn generate_header(root: &Path, header: &Path) {
+    let sources = ["src/c_abi/types.rs", "src/c_abi/functions.rs"];
+    let configuration = root.join("cbindgen.toml");
+    println!("cargo:rerun-if-changed={}", configuration.display());
+    let mut builder = cbindgen::Builder::new().with_config(
+        cbindgen::Config::from_file(&configuration).expect("cbindgen.toml can be read"),
+    );
+    for source in sources {
+        println!("cargo:rerun-if-changed={source}");
+        builder = builder.with_src(root.join(source));
+    }
+    // The inline functions are C, and cbindgen appends them as they are.
+    let inline = "src/c_abi/inline.h";
+    println!("cargo:rerun-if-changed={inline}");
+    let inline = fs::read_to_string(root.join(inline)).expect("inline.h can be read");
+    let mut text = Vec::new();
+    builder
+        .with_trailer(inline.trim_end())
+        .generate()
+        .expect("the sources parse")
+        .write(&mut text);
+    // A field with a condition gets its semicolon outside of the condition, where it is an empty
+    // declaration: it belongs inside.
+    let text = String::from_utf8(text)
+        .expect("C is ASCII")
+        .replace("\n#endif\n    ;\n", ";\n#endif\n");
+    fs::write(header, text).expect("OUT_DIR is writable");
+}
+
+/// The version is that of the libaio whose interface this is, since programs ask for it.
+fn generate_pkg_config(root: &Path, file: &Path) {
+    let template = root.join("pkgconfig/libaio.pc.in");
+    println!("cargo:rerun-if-changed={}", template.display());
+    let text = fs::read_to_string(template)
+        .expect("pkgconfig/libaio.pc.in can be read")
+        .replace(
+            "@DESCRIPTION@",
+            &env::var("CARGO_PKG_DESCRIPTION").expect("cargo sets it"),
+        )
+        .replace("@VERSION@", "0.3.113");
+    fs::write(file, text).expect("OUT_DIR is writable");
+}

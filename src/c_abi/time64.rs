@@ -1,0 +1,50 @@
+//! What `libaio.h` calls on 32-bit machines when the program is built with `_TIME_BITS=64`: the
+//! functions of the same names without `_time64`, with a 64-bit `struct timespec`.
+
+use super::types::{io_context_t, io_event};
+use super::{polls, Timeout};
+use crate::context::Context;
+use crate::errno::into_c;
+use crate::kernel::{self, timespec64};
+use libc::{c_int, c_long, sigset_t};
+
+impl Timeout for timespec64 {
+    fn is_zero(self) -> bool {
+        self.tv_sec == 0 && self.tv_nsec == 0
+    }
+}
+
+/// io_getevents() with a 64-bit time.
+#[no_mangle]
+pub unsafe extern "C" fn io_getevents_time64(
+    ctx: io_context_t,
+    min_nr: c_long,
+    nr: c_long,
+    events: *mut io_event,
+    timeout: *mut timespec64,
+) -> c_int {
+    // SAFETY: the caller's timeout, and room for nr events.
+    into_c(unsafe {
+        Context(ctx).reap(polls(timeout), || {
+            kernel::io_getevents_time64(ctx, min_nr, nr, events, timeout)
+        })
+    })
+}
+
+/// io_pgetevents() with a 64-bit time.
+#[no_mangle]
+pub unsafe extern "C" fn io_pgetevents_time64(
+    ctx: io_context_t,
+    min_nr: c_long,
+    nr: c_long,
+    events: *mut io_event,
+    timeout: *mut timespec64,
+    sigmask: *mut sigset_t,
+) -> c_int {
+    // SAFETY: the caller's timeout, and room for nr events.
+    into_c(unsafe {
+        Context(ctx).reap(polls(timeout), || {
+            kernel::io_pgetevents_time64(ctx, min_nr, nr, events, timeout, sigmask)
+        })
+    })
+}

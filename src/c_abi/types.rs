@@ -1,0 +1,197 @@
+//! The types of `libaio.h`, laid out as the kernel's own in `linux/aio_abi.h`: every pointer and
+//! `unsigned long` fills 64 bits, padded on 32-bit machines, on the side that makes it the low
+//! half of the kernel's 64-bit field.
+
+#![allow(non_camel_case_types)]
+#![allow(missing_docs)] // what a padding field is needs no words
+
+use libc::{c_int, c_long, c_longlong, c_short, c_uint, c_ulong, c_void, iovec, sockaddr};
+
+/// What a handle points to. Only the kernel knows.
+pub struct io_context;
+
+/// A context: up to a given number of requests in flight, and their completions.
+///
+/// It must be 0 (NULL) before io_setup() or io_queue_init() fills it in. A context belongs to
+/// the process that made it: after fork() the child cannot use it.
+pub type io_context_t = *mut io_context;
+
+/// What a request does: the values of struct iocb's aio_lio_opcode.
+#[repr(C)]
+pub enum io_iocb_cmd {
+    /// pread(2): u.c.nbytes bytes at u.c.offset into u.c.buf.
+    IO_CMD_PREAD = 0,
+    /// pwrite(2): u.c.nbytes bytes from u.c.buf to u.c.offset.
+    IO_CMD_PWRITE = 1,
+    /// fsync(2).
+    IO_CMD_FSYNC = 2,
+    /// fdatasync(2).
+    IO_CMD_FDSYNC = 3,
+    /// One-shot poll(2) for u.poll.events; since Linux 4.18.
+    IO_CMD_POLL = 5,
+    /// Defined, but every kernel refuses it: -EINVAL.
+    IO_CMD_NOOP = 6,
+    /// preadv(2): the u.c.nbytes (u.v.nr) parts of the vector at u.c.buf (u.v.vec).
+    IO_CMD_PREADV = 7,
+    /// pwritev(2): likewise.
+    IO_CMD_PWRITEV = 8,
+}
+pub type io_iocb_cmd_t = io_iocb_cmd;
+
+/// The request of an IO_CMD_POLL. Its event's res is the mask of events found, or a negated
+/// error number.
+#[repr(C)]
+pub struct io_iocb_poll {
+    #[cfg(target_endian = "big")]
+    pub __pad1: c_uint,
+    pub events: c_int,
+    #[cfg(all(target_endian = "little", target_pointer_width = "32"))]
+    pub __pad1: c_uint,
+    #[cfg(all(target_endian = "little", target_pointer_width = "64"))]
+    pub __pad1: c_int,
+}
+
+/// Part of the ABI, used by no opcode.
+#[repr(C)]
+pub struct io_iocb_sockaddr {
+    #[cfg(all(target_endian = "big", target_pointer_width = "32"))]
+    pub __pad1: c_uint,
+    pub addr: *mut sockaddr,
+    #[cfg(all(target_endian = "little", target_pointer_width = "32"))]
+    pub __pad1: c_uint,
+    #[cfg(all(target_endian = "big", target_pointer_width = "32"))]
+    pub __pad2: c_uint,
+    pub len: c_ulong,
+    #[cfg(all(target_endian = "little", target_pointer_width = "32"))]
+    pub __pad2: c_uint,
+}
+
+/// The request of a read or write. Its event's res is the number of bytes transferred, or a
+/// negated error number.
+#[repr(C)]
+pub struct io_iocb_common {
+    #[cfg(all(target_endian = "big", target_pointer_width = "32"))]
+    pub __pad1: c_uint,
+    pub buf: *mut c_void,
+    #[cfg(all(target_endian = "little", target_pointer_width = "32"))]
+    pub __pad1: c_uint,
+    #[cfg(all(target_endian = "big", target_pointer_width = "32"))]
+    pub __pad2: c_uint,
+    pub nbytes: c_ulong,
+    #[cfg(all(target_endian = "little", target_pointer_width = "32"))]
+    pub __pad2: c_uint,
+    pub offset: c_longlong,
+    /// Must be 0.
+    pub __pad3: c_longlong,
+    /// Bit 0: signal resfd (see io_set_eventfd()). Bit 1: aio_reqprio holds an I/O priority.
+    pub flags: c_uint,
+    /// An eventfd, if bit 0 of flags is set.
+    pub resfd: c_uint,
+}
+
+/// The same, with the names of a vectored read or write.
+#[repr(C)]
+pub struct io_iocb_vector {
+    #[cfg(all(target_endian = "big", target_pointer_width = "32"))]
+    pub __pad1: c_uint,
+    pub vec: *const iovec,
+    #[cfg(all(target_endian = "little", target_pointer_width = "32"))]
+    pub __pad1: c_uint,
+    #[cfg(all(target_endian = "big", target_pointer_width = "32"))]
+    pub __pad2: c_uint,
+    pub nr: c_ulong,
+    #[cfg(all(target_endian = "little", target_pointer_width = "32"))]
+    pub __pad2: c_uint,
+    pub offset: c_longlong,
+}
+
+/// The part of a request that depends on its opcode.
+#[repr(C)]
+pub union io_iocb_request {
+    pub c: core::mem::ManuallyDrop<io_iocb_common>,
+    pub v: core::mem::ManuallyDrop<io_iocb_vector>,
+    pub poll: core::mem::ManuallyDrop<io_iocb_poll>,
+    pub saddr: core::mem::ManuallyDrop<io_iocb_sockaddr>,
+}
+
+/// A request. The kernel has read all of it when io_submit() returns, so it may be reused then;
+/// the buffer it points to belongs to the kernel until the request's event has been taken.
+#[repr(C)]
+pub struct iocb {
+    #[cfg(all(target_endian = "big", target_pointer_width = "32"))]
+    pub __pad1: c_uint,
+    /// Comes back in the event, unchanged.
+    pub data: *mut c_void,
+    #[cfg(all(target_endian = "little", target_pointer_width = "32"))]
+    pub __pad1: c_uint,
+    #[cfg(target_endian = "big")]
+    pub aio_rw_flags: c_uint,
+    /// Set to 0 by io_submit(); io_cancel() wants it so.
+    pub key: c_uint,
+    /// RWF_* flags, as preadv2(2) and pwritev2(2) take them.
+    #[cfg(target_endian = "little")]
+    pub aio_rw_flags: c_uint,
+    /// One of enum io_iocb_cmd.
+    pub aio_lio_opcode: c_short,
+    /// An I/O priority (ioprio_set(2)), if bit 1 of u.c.flags is set.
+    pub aio_reqprio: c_short,
+    /// The file.
+    pub aio_fildes: c_int,
+    pub u: io_iocb_request,
+}
+
+/// A completion.
+#[repr(C)]
+pub struct io_event {
+    #[cfg(all(target_endian = "big", target_pointer_width = "32"))]
+    pub __pad1: c_uint,
+    /// The request's data.
+    pub data: *mut c_void,
+    #[cfg(all(target_endian = "little", target_pointer_width = "32"))]
+    pub __pad1: c_uint,
+    #[cfg(all(target_endian = "big", target_pointer_width = "32"))]
+    pub __pad2: c_uint,
+    /// Where the request was when it was submitted.
+    pub obj: *mut iocb,
+    #[cfg(all(target_endian = "little", target_pointer_width = "32"))]
+    pub __pad2: c_uint,
+    #[cfg(all(target_endian = "big", target_pointer_width = "32"))]
+    pub __pad3: c_uint,
+    /// The result: a count, a poll mask, 0, or a negated error number (cast it to long).
+    pub res: c_ulong,
+    #[cfg(all(target_endian = "little", target_pointer_width = "32"))]
+    pub __pad3: c_uint,
+    #[cfg(all(target_endian = "big", target_pointer_width = "32"))]
+    pub __pad4: c_uint,
+    /// A second result; 0 for every opcode that file systems and block devices serve.
+    pub res2: c_ulong,
+    #[cfg(all(target_endian = "little", target_pointer_width = "32"))]
+    pub __pad4: c_uint,
+}
+
+/// A signal mask and its size in bytes, as the system call io_pgetevents(2) takes them. Programs
+/// that use io_pgetevents() from this library do not need it.
+#[repr(C)]
+pub struct io_sigset {
+    pub ss: c_ulong,
+    pub ss_len: c_ulong,
+}
+
+/// The same, as a 32-bit program passes it to a 64-bit kernel.
+#[repr(C)]
+pub struct io_sigset_compat {
+    #[cfg(all(target_endian = "big", target_pointer_width = "32"))]
+    pub __ss_pad: c_uint,
+    pub ss: c_ulong,
+    #[cfg(all(target_endian = "little", target_pointer_width = "32"))]
+    pub __ss_pad: c_uint,
+    pub ss_len: c_ulong,
+}
+
+/// What io_queue_run() calls for each event: the context, the event's obj, res and res2.
+pub type io_callback_t =
+    Option<unsafe extern "C" fn(ctx: io_context_t, iocb: *mut iocb, res: c_long, res2: c_long)>;
+
+// The kernel's sizes, the same everywhere (struct iocb and struct io_event in aio_abi.h).
+const _: () = assert!(core::mem::size_of::<iocb>() == 64);
+const _: () = assert!(core::mem::size_of::<io_event>() == 32);

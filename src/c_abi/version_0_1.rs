@@ -1,0 +1,34 @@
+//! The entry points of LIBAIO_0.1 whose signatures changed in 0.4. No header has declared them
+//! for twenty years; programs linked back then still ask for them.
+
+use super::functions::getevents;
+use super::types::{io_context_t, io_event, iocb};
+use crate::context::Context;
+use crate::errno::into_c;
+use core::mem::MaybeUninit;
+use core::ptr::null_mut;
+use libc::{c_int, c_long, timespec};
+
+/// Cancels a request and drops the event that the kernel may fill in.
+pub unsafe extern "C" fn io_cancel(ctx: io_context_t, iocb: *mut iocb) -> c_int {
+    let mut event = MaybeUninit::<io_event>::uninit();
+    // SAFETY: the caller's pointers, and a local that outlives the call.
+    into_c(unsafe { Context(ctx).cancel(iocb, event.as_mut_ptr()) })
+}
+
+/// Waits for one event at least, and takes `nr` at most.
+pub unsafe extern "C" fn io_getevents(
+    ctx: io_context_t,
+    nr: c_long,
+    events: *mut io_event,
+    timeout: *const timespec,
+) -> c_int {
+    // SAFETY: the caller's pointers.
+    into_c(unsafe { getevents(ctx, 1, nr, events, timeout) })
+}
+
+/// Like today's, answers at once.
+pub unsafe extern "C" fn io_queue_wait(ctx: io_context_t, timeout: *const timespec) -> c_int {
+    // SAFETY: the caller's pointers.
+    into_c(unsafe { getevents(ctx, 0, 0, null_mut(), timeout) })
+}

@@ -1,0 +1,256 @@
+//! `io_pgetevents(2)`, since Linux 4.18, and on 32-bit machines its 64-bit-time form, since 5.1.
+
+use super::syscall::{call, long, pointer, Register};
+use crate::c_abi::types::{io_context_t, io_event};
+use crate::errno::{from_kernel, Result};
+use libc::{c_long, sigset_t, timespec};
+
+/// The number of the system call (`asm/unistd.h` of each architecture; the libc crate has it for
+/// some only). What is not in the list gets one that no kernel knows, and so `ENOSYS`.
+const SYS_IO_PGETEVENTS: c_long = {
+    #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
+    const NUMBER: c_long = 333;
+    #[cfg(all(target_arch = "x86_64", target_pointer_width = "32"))]
+    const NUMBER: c_long = 0x4000_0000 + 333;
+    #[cfg(target_arch = "x86")]
+    const NUMBER: c_long = 385;
+    #[cfg(target_arch = "arm")]
+    const NUMBER: c_long = 399;
+    #[cfg(any(target_arch = "powerpc", target_arch = "powerpc64"))]
+    const NUMBER: c_long = 388;
+    #[cfg(target_arch = "s390x")]
+    const NUMBER: c_long = 382;
+    #[cfg(any(target_arch = "sparc", target_arch = "sparc64"))]
+    const NUMBER: c_long = 361;
+    #[cfg(target_arch = "mips")]
+    const NUMBER: c_long = 4368;
+    #[cfg(all(target_arch = "mips64", target_pointer_width = "64"))]
+    const NUMBER: c_long = 5328;
+    #[cfg(any(
+        target_arch = "aarch64",
+        target_arch = "riscv64",
+        target_arch = "loongarch64"
+    ))]
+    const NUMBER: c_long = 292;
+    #[cfg(not(any(
+        target_arch = "x86_64",
+        target_arch = "x86",
+        target_arch = "arm",
+        target_arch = "powerpc",
+        target_arch = "powerpc64",
+        target_arch = "s390x",
+        target_arch = "sparc",
+        target_arch = "sparc64",
+        target_arch = "mips",
+        all(target_arch = "mips64", target_pointer_width = "64"),
+        target_arch = "aarch64",
+        target_arch = "riscv64",
+        target_arch = "loongarch64"
+    )))]
+    const NUMBER: c_long = c_long::MAX;
+    NUMBER
+};
+
+/// `sizeof(sigset_t)` in the kernel, `_NSIG / 8`: MIPS has 128 signals, all others 64.
+const KERNEL_SIGSET_SIZE: usize = if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+    16
+} else {
+    8
+};
+
+/// What both forms take besides their timeout.
+type Arguments = (io_context_t, c_long, c_long, *mut io_event);
+
+/// Makes the call. Six arguments are the most a system call has, so the mask and its size share
+/// the last one, a pointer to `struct __aio_sigset`.
+#[cfg(target_pointer_width = "64")]
+#[inline(always)]
+unsafe fn with_mask(
+    number: c_long,
+    (ctx, min_nr, nr, events): Arguments,
+    timeout: Register,
+    mask: *const sigset_t,
+) -> Result {
+    let sigset = [mask as usize, KERNEL_SIGSET_SIZE];
+    // SAFETY: the kernel checks the caller's pointers; `sigset` outlives the call.
+    from_kernel(unsafe {
+        call!(
+            number,
+            pointer(ctx),
+            long(min_nr),
+            long(nr),
+            pointer(events),
+            timeout,
+            pointer(&sigset)
+        )
+    })
+}
+
+/// Makes the call. Two layouts of `struct __aio_sigset` exist here: two 32-bit words, which
+/// 32-bit kernels and recent 64-bit ones take, and a padded one with a 64-bit pointer, which
+/// older 64-bit kernels and the x32 ABI take. Each kind of kernel finds a wrong size in the
+/// other's layout, since the word behind the first two is 0, and answers `EINVAL`.
+#[cfg(target_pointer_width = "32")]
+unsafe fn with_mask(
+    number: c_long,
+    (ctx, min_nr, nr, events): Arguments,
+    timeout: Register,
+    mask: *const sigset_t,
+) -> Result {
+    let mask = mask as usize;
+    let plain = [mask, KERNEL_SIGSET_SIZE, 0, 0];
+    let padded = if cfg!(target_endian = "little") {
+        [mask, 0, KERNEL_SIGSET_SIZE, 0]
+    } else {
+        [0, mask, KERNEL_SIGSET_SIZE, 0]
+    };
+    let ask = |sigset: &[usize; 4]| {
+        // SAFETY: the kernel checks the caller's pointers; `sigset` outlives the call.
+        from_kernel(unsafe {
+            call!(
+                number,
+                pointer(ctx),
+                long(min_nr),
+                long(nr),
+                pointer(events),
+                timeout,
+                pointer(sigset)
+            )
+        })
+    };
+    match ask(&plain) {
+        Err(crate::errno::Errno::EINVAL) => ask(&padded),
+        answer => answer,
+    }
+}
+
+/// `io_pgetevents(2)`.
+pub unsafe fn io_pgetevents(
+    ctx: io_context_t,
+    min_nr: c_long,
+    nr: c_long,
+    events: *mut io_event,
+    timeout: *const timespec,
+    mask: *const sigset_t,
+) -> Result {
+    // SAFETY: the same contract.
+    unsafe {
+        with_mask(
+            SYS_IO_PGETEVENTS,
+            (ctx, min_nr, nr, events),
+            pointer(timeout),
+            mask,
+        )
+    }
+}
+
+#[cfg(target_pointer_width = "32")]
+pub use time64::{io_getevents_time64, io_pgetevents_time64, timespec64};
+
+/// The calls of programs built with `_TIME_BITS=64`. There is one system call, with a mask; the
+/// call without is the same with none.
+#[cfg(target_pointer_width = "32")]
+mod time64 {
+    use super::*;
+    use crate::errno::Errno;
+    use libc::time_t;
+
+    /// The same number on every architecture.
+    const SYS_IO_PGETEVENTS_TIME64: c_long = 416;
+
+    /// `struct timespec` as such programs see it: `tv_nsec` is a 32-bit `long`, padded.
+    #[allow(non_camel_case_types)]
+    #[derive(Clone, Copy)]
+    #[repr(C)]
+    pub struct timespec64 {
+        pub tv_sec: i64,
+        #[cfg(target_endian = "big")]
+        pad: u32,
+        pub tv_nsec: i32,
+        #[cfg(target_endian = "little")]
+        pad: u32,
+    }
+
+    /// For kernels without the system call, the same in the old form; a longer time than it can
+    /// say becomes the longest, 68 years.
+    fn in_old_form(timeout: timespec64) -> timespec {
+        let longest = time_t::MAX as i64;
+        timespec {
+            tv_sec: timeout.tv_sec.clamp(-1, longest) as time_t,
+            tv_nsec: timeout.tv_nsec,
+        }
+    }
+
+    /// `io_pgetevents_time64`.
+    ///
+    /// # Safety
+    /// As `io_pgetevents`, and `timeout` must be readable where the kernel finds it so.
+    pub unsafe fn io_pgetevents_time64(
+        ctx: io_context_t,
+        min_nr: c_long,
+        nr: c_long,
+        events: *mut io_event,
+        timeout: *const timespec64,
+        mask: *const sigset_t,
+    ) -> Result {
+        // SAFETY: the same contract.
+        let answer = unsafe {
+            with_mask(
+                SYS_IO_PGETEVENTS_TIME64,
+                (ctx, min_nr, nr, events),
+                pointer(timeout),
+                mask,
+            )
+        };
+        match answer {
+            Err(Errno::ENOSYS) => with_old_form(timeout, |old| {
+                // SAFETY: the same contract, and a timeout that outlives the call.
+                unsafe { io_pgetevents(ctx, min_nr, nr, events, old, mask) }
+            }),
+            answer => answer,
+        }
+    }
+
+    /// `io_getevents(2)` with a 64-bit time.
+    ///
+    /// # Safety
+    /// As [`io_pgetevents_time64`].
+    pub unsafe fn io_getevents_time64(
+        ctx: io_context_t,
+        min_nr: c_long,
+        nr: c_long,
+        events: *mut io_event,
+        timeout: *const timespec64,
+    ) -> Result {
+        // SAFETY: the same contract.
+        let answer = unsafe {
+            call!(
+                SYS_IO_PGETEVENTS_TIME64,
+                pointer(ctx),
+                long(min_nr),
+                long(nr),
+                pointer(events),
+                pointer(timeout),
+                pointer(core::ptr::null::<usize>())
+            )
+        };
+        match from_kernel(answer) {
+            Err(Errno::ENOSYS) => with_old_form(timeout, |old| {
+                // SAFETY: the same contract, and a timeout that outlives the call.
+                unsafe { super::super::io_getevents(ctx, min_nr, nr, events, old) }
+            }),
+            answer => answer,
+        }
+    }
+
+    fn with_old_form(
+        timeout: *const timespec64,
+        ask: impl FnOnce(*const timespec) -> Result,
+    ) -> Result {
+        if !crate::c_abi::is_plausible(timeout) {
+            return ask(timeout.cast()); // NULL, or EFAULT
+        }
+        // SAFETY: readable by the callers' contract.
+        ask(&in_old_form(unsafe { timeout.read_unaligned() }))
+    }
+}
