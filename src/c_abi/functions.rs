@@ -7,10 +7,10 @@ use super::types::{io_callback_t, io_context_t, io_event, iocb};
 use super::{is_plausible, polls};
 use crate::context::Context;
 use crate::errno::{into_c, Errno, Result};
-use crate::kernel;
+use crate::kernel::{self, timespec};
 use core::mem::{transmute, MaybeUninit};
 use core::ptr::null_mut;
-use libc::{c_int, c_long, c_void, sigset_t, timespec};
+use libc::{c_int, c_long, c_void, sigset_t};
 
 /// Makes a context, like io_setup(), but clears *ctxp first instead of requiring it to be 0.
 ///

@@ -30,22 +30,11 @@ pub(crate) fn is_plausible<T>(address: *const T) -> bool {
     (FIRST..=LAST).contains(&(address as usize))
 }
 
-/// A `struct timespec`, of either width.
-trait Timeout: Copy {
-    fn is_zero(self) -> bool;
-}
-
-impl Timeout for libc::timespec {
-    fn is_zero(self) -> bool {
-        self.tv_sec == 0 && self.tv_nsec == 0
-    }
-}
-
 /// Whether a timeout says not to wait.
 ///
 /// # Safety
 /// It must be NULL, readable, or nothing that a program can map.
-unsafe fn polls<T: Timeout>(timeout: *const T) -> bool {
+unsafe fn polls<T: crate::kernel::Timeout>(timeout: *const T) -> bool {
     // SAFETY: the caller's promise. Programs may keep it in packed structures.
     is_plausible(timeout) && unsafe { timeout.read_unaligned() }.is_zero()
 }

@@ -1,18 +1,12 @@
 //! What `libaio.h` calls on 32-bit machines when the program is built with `_TIME_BITS=64`: the
 //! functions of the same names without `_time64`, with a 64-bit `struct timespec`.
 
+use super::polls;
 use super::types::{io_context_t, io_event};
-use super::{polls, Timeout};
 use crate::context::Context;
 use crate::errno::into_c;
 use crate::kernel::{self, timespec64};
 use libc::{c_int, c_long, sigset_t};
-
-impl Timeout for timespec64 {
-    fn is_zero(self) -> bool {
-        self.tv_sec == 0 && self.tv_nsec == 0
-    }
-}
 
 /// io_getevents() with a 64-bit time.
 #[no_mangle]

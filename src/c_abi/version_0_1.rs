@@ -5,9 +5,10 @@ use super::functions::getevents;
 use super::types::{io_context_t, io_event, iocb};
 use crate::context::Context;
 use crate::errno::into_c;
+use crate::kernel::timespec;
 use core::mem::MaybeUninit;
 use core::ptr::null_mut;
-use libc::{c_int, c_long, timespec};
+use libc::{c_int, c_long};
 
 /// Cancels a request and drops the event that the kernel may fill in.
 pub unsafe extern "C" fn io_cancel(ctx: io_context_t, iocb: *mut iocb) -> c_int {

@@ -8,15 +8,19 @@
 mod pgetevents;
 mod ring;
 mod syscall;
+mod timeout;
 
 pub use pgetevents::io_pgetevents;
 #[cfg(target_pointer_width = "32")]
-pub use pgetevents::{io_getevents_time64, io_pgetevents_time64, timespec64};
+pub use pgetevents::{io_getevents_time64, io_pgetevents_time64};
 pub use ring::Ring;
+#[cfg(target_pointer_width = "32")]
+pub use timeout::timespec64;
+pub use timeout::{timespec, Timeout};
 
 use crate::c_abi::types::{io_context_t, io_event, iocb};
 use crate::errno::{from_kernel, Result};
-use libc::{c_int, c_long, timespec};
+use libc::{c_int, c_long};
 use syscall::{call, long, pointer};
 
 /// `io_setup(2)`. The kernel takes an `unsigned`; the sign-extended `int` has the same low half.

@@ -1,9 +1,10 @@
 //! `io_pgetevents(2)`, since Linux 4.18, and on 32-bit machines its 64-bit-time form, since 5.1.
 
 use super::syscall::{call, long, pointer, Register};
+use super::timeout::timespec;
 use crate::c_abi::types::{io_context_t, io_event};
 use crate::errno::{from_kernel, Result};
-use libc::{c_long, sigset_t, timespec};
+use libc::{c_long, sigset_t};
 
 /// The number of the system call (`asm/unistd.h` of each architecture; the libc crate has it for
 /// some only). What is not in the list gets one that no kernel knows, and so `ENOSYS`.
@@ -145,7 +146,7 @@ pub unsafe fn io_pgetevents(
 }
 
 #[cfg(target_pointer_width = "32")]
-pub use time64::{io_getevents_time64, io_pgetevents_time64, timespec64};
+pub use time64::{io_getevents_time64, io_pgetevents_time64};
 
 /// The calls of programs built with `_TIME_BITS=64`. There is one system call, with a mask; the
 /// call without is the same with none.
@@ -153,33 +154,10 @@ pub use time64::{io_getevents_time64, io_pgetevents_time64, timespec64};
 mod time64 {
     use super::*;
     use crate::errno::Errno;
-    use libc::time_t;
+    use crate::kernel::timespec64;
 
     /// The same number on every architecture.
     const SYS_IO_PGETEVENTS_TIME64: c_long = 416;
-
-    /// `struct timespec` as such programs see it: `tv_nsec` is a 32-bit `long`, padded.
-    #[allow(non_camel_case_types)]
-    #[derive(Clone, Copy)]
-    #[repr(C)]
-    pub struct timespec64 {
-        pub tv_sec: i64,
-        #[cfg(target_endian = "big")]
-        pad: u32,
-        pub tv_nsec: i32,
-        #[cfg(target_endian = "little")]
-        pad: u32,
-    }
-
-    /// For kernels without the system call, the same in the old form; a longer time than it can
-    /// say becomes the longest, 68 years.
-    fn in_old_form(timeout: timespec64) -> timespec {
-        let longest = time_t::MAX as i64;
-        timespec {
-            tv_sec: timeout.tv_sec.clamp(-1, longest) as time_t,
-            tv_nsec: timeout.tv_nsec,
-        }
-    }
 
     /// `io_pgetevents_time64`.
     ///
@@ -251,6 +229,6 @@ mod time64 {
             return ask(timeout.cast()); // NULL, or EFAULT
         }
         // SAFETY: readable by the callers' contract.
-        ask(&in_old_form(unsafe { timeout.read_unaligned() }))
+        ask(&unsafe { timeout.read_unaligned() }.in_old_form())
     }
 }
