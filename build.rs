@@ -14,6 +14,9 @@ fn main() {
     link_as_libaio(&root, &out);
     generate_header(&root, &out.join("libaio.h"));
     generate_pkg_config(&root, &out.join("libaio.pc"));
+    // The tests ask the cc crate for the compiler of this machine.
+    let target = env::var("TARGET").expect("cargo sets it");
+    println!("cargo:rustc-env=LIBAIO_RS_TARGET={target}");
 }
 
 /// The arguments for plain `cargo build`. The installed library is linked by the Makefile.

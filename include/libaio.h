@@ -576,7 +576,7 @@ static inline void io_prep_poll(struct iocb *iocb, int fd, int events)
 /** Let io_queue_run() call cb for this request. It takes the place of iocb->data. */
 static inline void io_set_callback(struct iocb *iocb, io_callback_t cb)
 {
-    iocb->data = (void *)cb;
+    memcpy(&iocb->data, &cb, sizeof(cb)); /* ISO C has no cast from function to object pointer */
 }
 
 /** Add 1 to an eventfd(2) when the request's event has become visible. */

@@ -1,0 +1,233 @@
+//! `libaio.h`: generated and not stale, clean in every language that programs are written in, and
+//! the same as the original's to a compiler.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+use support::{attempt, cc, has, original, ours, report, root, run, scratch, skip, text};
+
+/// What `build.rs` generates is checked in, so that a packager needs no cbindgen to read it.
+/// `make header` brings the copies up to date.
+#[test]
+fn generated_files_are_not_stale() {
+    let generated = Path::new(env!("OUT_DIR"));
+    for (name, copy) in [
+        ("libaio.h", "include/libaio.h"),
+        ("libaio.pc", "pkgconfig/libaio.pc"),
+    ] {
+        let fresh = std::fs::read_to_string(generated.join(name)).expect("build.rs wrote it");
+        let copy = root().join(copy);
+        if std::env::var_os("LIBAIO_RS_BLESS").is_some() {
+            std::fs::write(&copy, &fresh).expect("the checkout is writable");
+        }
+        let checked_in = std::fs::read_to_string(&copy).unwrap_or_default();
+        assert!(
+            fresh == checked_in,
+            "{} is stale: run `make header`",
+            copy.display()
+        );
+    }
+}
+
+/// The header twice, and a use of every inline function, alone in a file: nothing else included.
+const CLIENT: &str = r#"
+#include <libaio.h>
+#include <libaio.h>
+static void called(io_context_t ctx, struct iocb *iocb, long res, long res2)
+{
+    (void)ctx; (void)iocb; (void)res; (void)res2;
+}
+int use_all(io_context_t ctx, struct iocb *iocb, const struct iovec *vec, char *buf);
+int use_all(io_context_t ctx, struct iocb *iocb, const struct iovec *vec, char *buf)
+{
+    io_prep_pread(iocb, 0, buf, 1, 0);
+    io_prep_pwrite(iocb, 0, buf, 1, 0);
+    io_prep_preadv(iocb, 0, vec, 1, 0);
+    io_prep_pwritev(iocb, 0, vec, 1, 0);
+    io_prep_preadv2(iocb, 0, vec, 1, 0, 0);
+    io_prep_pwritev2(iocb, 0, vec, 1, 0, 0);
+    io_prep_poll(iocb, 0, 1);
+    io_prep_fsync(iocb, 0);
+    io_prep_fdsync(iocb, 0);
+    io_set_callback(iocb, called);
+    io_set_eventfd(iocb, 1);
+    return io_poll(ctx, iocb, called, 0, 1) + io_fsync(ctx, iocb, called, 0) +
+           io_fdsync(ctx, iocb, called, 0);
+}
+"#;
+
+#[test]
+fn compiles_clean_in_every_standard() {
+    let place = scratch();
+    let c = place.path().join("client.c");
+    let cpp = place.path().join("client.cc");
+    std::fs::write(&c, CLIENT).expect("scratch is writable");
+    std::fs::write(&cpp, CLIENT).expect("scratch is writable");
+    // From gnu99 and C++11 on also pedantically: the ABI has `long long`, which is younger than
+    // the others.
+    let c_standards = [
+        ("gnu89", false),
+        ("gnu99", true),
+        ("gnu11", true),
+        ("gnu17", true),
+        ("gnu2x", true),
+    ];
+    let cpp_standards = [
+        ("c++98", false),
+        ("c++11", true),
+        ("c++17", true),
+        ("c++20", true),
+    ];
+    for (compiler, source, standards) in [
+        ("gcc", &c, &c_standards[..]),
+        ("clang", &c, &c_standards[..]),
+        ("g++", &cpp, &cpp_standards[..]),
+        ("clang++", &cpp, &cpp_standards[..]),
+    ] {
+        if !has(compiler) {
+            skip(&format!("the header with {compiler}"), "not installed");
+            continue;
+        }
+        for (standard, pedantic) in standards {
+            let mut compile = Command::new(compiler);
+            compile
+                .arg(format!("-std={standard}"))
+                .args(["-O2", "-Wall", "-Wextra", "-Werror", "-c", "-o"])
+                .arg(place.path().join("client.o"))
+                // Not as a system directory, where compilers keep their warnings to themselves.
+                .arg("-I")
+                .arg(&ours().include)
+                .arg(source);
+            if *pedantic {
+                compile.arg("-Wpedantic");
+            }
+            run(&mut compile);
+        }
+    }
+}
+
+/// The probe prints every size, offset, type and constant that it finds in the header.
+#[test]
+fn types_and_layout_are_the_originals() {
+    let Some(original) = original() else {
+        return skip("header layout", "the original is not installed");
+    };
+    let place = scratch();
+    let mut machines: Vec<&[&str]> = vec![&[]];
+    if cfg!(target_arch = "x86_64") {
+        machines.extend([&["-m32"][..], &["-mx32"][..]]);
+    }
+    for machine in machines {
+        let mut answers = Vec::new();
+        for include in [&original.include, &ours().include] {
+            let probe = place.path().join("probe");
+            let mut compile = cc();
+            compile
+                .args(machine)
+                .args(["-std=gnu11", "-w", "-I"])
+                .arg(include)
+                .arg("-o")
+                .arg(&probe)
+                .arg(root().join("c-tests/layout_probe.c"));
+            if !machine.is_empty() {
+                let output = attempt(&mut compile);
+                if !output.status.success() {
+                    skip(
+                        &format!("header layout with {machine:?}"),
+                        "cannot be compiled",
+                    );
+                    break;
+                }
+            } else {
+                run(&mut compile);
+            }
+            let mut run_probe = Command::new(&probe);
+            match run_probe.output() {
+                Ok(output) if output.status.success() => answers.push(text(&output.stdout)),
+                Ok(output) => panic!("{}", report(&run_probe, &output)),
+                Err(error) => {
+                    skip(
+                        &format!("header layout with {machine:?}"),
+                        &error.to_string(),
+                    );
+                    break;
+                }
+            }
+        }
+        if let [theirs, mine] = &answers[..] {
+            assert!(
+                theirs.lines().count() > 40,
+                "the probe says little: {theirs}"
+            );
+            assert_eq!(theirs, mine, "{machine:?}");
+        }
+    }
+}
+
+/// What the preprocessor leaves behind: no macro that the original's header does not define, other
+/// than those of the system headers, which both include.
+#[test]
+fn defines_no_other_macros() {
+    let Some(original) = original() else {
+        return skip("header macros", "the original is not installed");
+    };
+    let place = scratch();
+    let client = place.path().join("client.c");
+    std::fs::write(&client, "#include <libaio.h>\n").expect("scratch is writable");
+    let macros = |include: &Path| {
+        let output = run(cc().args(["-dM", "-E", "-I"]).arg(include).arg(&client));
+        let mut names: Vec<String> = text(&output.stdout)
+            .lines()
+            .filter_map(|line| line.split_whitespace().nth(1))
+            .map(|name| name.split('(').next().expect("a name").to_string())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(macros(&original.include), macros(&ours().include));
+}
+
+/// On 32-bit machines, a program with 64-bit times gets the functions that take them.
+#[test]
+fn redirects_to_the_64_bit_time_functions() {
+    let place = scratch();
+    let client = place.path().join("client.c");
+    let object = place.path().join("client.o");
+    std::fs::write(
+        &client,
+        "#include <libaio.h>\n#include <time.h>\n\
+         int get(io_context_t c, struct io_event *e, struct timespec *t)\n\
+         { return io_getevents(c, 1, 1, e, t) + io_pgetevents(c, 1, 1, e, t, 0); }\n",
+    )
+    .expect("scratch is writable");
+    for (flags, expected) in [
+        (&["-m32"][..], "io_getevents io_pgetevents"),
+        (
+            &["-m32", "-D_TIME_BITS=64", "-D_FILE_OFFSET_BITS=64"][..],
+            "io_getevents_time64 io_pgetevents_time64",
+        ),
+        (&[][..], "io_getevents io_pgetevents"),
+    ] {
+        let mut compile = cc();
+        compile
+            .args(flags)
+            .args(["-fno-pic", "-Wall", "-Wextra", "-Werror", "-c", "-I"])
+            .arg(&ours().include)
+            .arg("-o")
+            .arg(&object)
+            .arg(&client);
+        let output = attempt(&mut compile);
+        if !output.status.success() && flags.contains(&"-m32") {
+            skip("64-bit times", "the compiler has no -m32");
+            return;
+        }
+        assert!(output.status.success(), "{}", report(&compile, &output));
+        let symbols = run(Command::new("nm")
+            .args(["-u", "--format=just-symbols"])
+            .arg(&object));
+        let symbols = text(&symbols.stdout);
+        let symbols: Vec<&str> = symbols.split_whitespace().collect();
+        assert_eq!(symbols.join(" "), expected, "{flags:?}");
+    }
+}

@@ -1,0 +1,174 @@
+//! What the tests share: the two libraries, the C compiler, and the words for a skip.
+
+#![allow(dead_code)] // each test file uses its part
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use tempfile::TempDir;
+
+/// An installed libaio: ours, or the one that the system came with.
+pub struct Installation {
+    pub include: PathBuf,
+    pub shared: PathBuf,
+    pub archive: PathBuf,
+}
+
+impl Installation {
+    pub fn libdir(&self) -> &Path {
+        self.shared.parent().expect("a library is in a directory")
+    }
+}
+
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Our library as a packager gets it, from `make install`. Cargo may use what it has fetched
+/// already, nothing else: so this is the test that the build works offline.
+pub fn ours() -> &'static Installation {
+    static OURS: OnceLock<Installation> = OnceLock::new();
+    OURS.get_or_init(|| {
+        // One place for each test program, since they may run at the same time.
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_CRATE_NAME"));
+        let _ = std::fs::remove_dir_all(&place);
+        run(make("install").arg(format!("DESTDIR={}", place.display())));
+        let prefix = place.join("usr");
+        Installation {
+            include: prefix.join("include"),
+            shared: prefix.join("lib/libaio.so.1"),
+            archive: prefix.join("lib/libaio.a"),
+        }
+    })
+}
+
+/// `make`, one at a time, as this machine's own compiler and cargo would run it.
+pub fn make(target: &str) -> Command {
+    let build = root().join("build");
+    std::fs::create_dir_all(&build).expect("the checkout is writable");
+    let mut make = Command::new("flock");
+    make.arg(build.join(".lock"))
+        .args(["make", "--no-print-directory", "-C"])
+        .arg(root())
+        .args([target, "prefix=/usr"])
+        .arg(format!("CARGO={}", env!("CARGO")))
+        .env("CARGO_NET_OFFLINE", "true")
+        // Cargo tells its tests about this build; the one inside is another.
+        .env_remove("CARGO_TARGET_DIR")
+        .env_remove("MAKEFLAGS");
+    make
+}
+
+/// What plain `cargo build --release` makes, with whatever linker rustc is set up for.
+pub fn cargo_built() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| cargo_build("plain", &[]))
+}
+
+/// The same with extra flags for rustc; a copy of that name, since the next build replaces it.
+pub fn cargo_build(name: &str, flags: &[&str]) -> PathBuf {
+    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let target = temporary.parent().expect("it is target/tmp");
+    run(Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args(["rustc", "--release", "--offline", "--lib", "--target-dir"])
+        .arg(target)
+        .arg("--")
+        .args(flags));
+    let copy = temporary.join(format!("{}-{name}.so", env!("CARGO_CRATE_NAME")));
+    std::fs::copy(target.join("release/libaio.so"), &copy).expect("cargo made it");
+    copy
+}
+
+/// The original, if the system has it: the oracle.
+pub fn original() -> Option<&'static Installation> {
+    static ORIGINAL: OnceLock<Option<Installation>> = OnceLock::new();
+    ORIGINAL
+        .get_or_init(|| {
+            let shared = find_library("libaio.so.1")?;
+            let archive = find_library("libaio.a")?;
+            let include = PathBuf::from("/usr/include");
+            include.join("libaio.h").exists().then_some(Installation {
+                include,
+                shared,
+                archive,
+            })
+        })
+        .as_ref()
+}
+
+/// Where the compiler finds a library.
+fn find_library(name: &str) -> Option<PathBuf> {
+    let output = run(cc().arg(format!("-print-file-name={name}")));
+    let path = PathBuf::from(text(&output.stdout).trim());
+    path.is_absolute().then_some(path)
+}
+
+/// The C compiler that the `cc` crate chooses, without options of its own.
+pub fn cc() -> Command {
+    driver(false)
+}
+
+/// And the C++ compiler.
+pub fn cxx() -> Command {
+    driver(true)
+}
+
+fn driver(cpp: bool) -> Command {
+    let tool = cc::Build::new()
+        .cargo_metadata(false)
+        .cargo_warnings(false)
+        .cpp(cpp)
+        .opt_level(2)
+        .host(env!("LIBAIO_RS_TARGET"))
+        .target(env!("LIBAIO_RS_TARGET"))
+        .get_compiler();
+    Command::new(tool.path())
+}
+
+/// A directory for one test, on the file system of the checkout (tmpfs has no O_DIRECT).
+pub fn scratch() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("the target directory is writable")
+}
+
+/// Runs a command that must succeed.
+#[track_caller]
+pub fn run(command: &mut Command) -> Output {
+    let output = attempt(command);
+    assert!(output.status.success(), "{}", report(command, &output));
+    output
+}
+
+/// Runs a command that may fail.
+#[track_caller]
+pub fn attempt(command: &mut Command) -> Output {
+    command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+pub fn report(command: &Command, output: &Output) -> String {
+    format!(
+        "{command:?}: {}\n{}{}",
+        output.status,
+        text(&output.stdout),
+        text(&output.stderr)
+    )
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Whether a program can be started.
+pub fn has(program: impl AsRef<OsStr>) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
+}
+
+/// Says that a test did not run. Straight to the terminal, since the test harness keeps what
+/// passing tests print; `make check` counts these lines, and takes them off the passes.
+pub fn skip(what: &str, why: &str) {
+    let _ = writeln!(std::io::stdout(), "SKIPPED TEST {what}: {why}");
+}
