@@ -1,0 +1,214 @@
+//! The contract: a program prints the same over the original library and over ours.
+//!
+//! Every program in c-tests/ is built against the original's header and library and run over it;
+//! its standard output is the expectation. Then it is built and run over ours in each way in which
+//! a program can come to it, and must print the same, byte for byte. Standard error is free.
+//!
+//! A line that starts with "SKIP " says what a program could not do here; `make check` counts it.
+
+mod support;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::{Arc, OnceLock};
+use support::{
+    attempt, cargo_built, cc, cxx, original, ours, report, root, scratch, skip, text, Installation,
+};
+
+/// Programs for another test: they print where they are, or what only ours can answer.
+const NOT_HERE: &[&str] = &[
+    "layout_probe",
+    "which",
+    "crashes_original",
+    "interpose_static",
+];
+
+/// Programs about symbols that a static library does not have.
+const DYNAMIC_ONLY: &[&str] = &["old_abi"];
+
+/// How a program comes to the library.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// Compiled with the library's header, linked with -laio.
+    Linked,
+    /// Compiled with the library's header, linked with libaio.a.
+    Static,
+    /// Built for the original, and ours preloaded.
+    Preloaded,
+    /// Built for the original, and what plain `cargo build` makes preloaded.
+    PreloadedFromCargo,
+}
+
+const WAYS: [(Way, &str); 4] = [
+    (Way::Linked, "linked"),
+    (Way::Static, "static"),
+    (Way::Preloaded, "preloaded"),
+    (Way::PreloadedFromCargo, "preloaded_from_cargo"),
+];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let Some(original) = original() else {
+        skip("differential tests", "the original is not installed");
+        return ExitCode::SUCCESS;
+    };
+    let mut trials = vec![
+        Trial::test("the_two_libraries_differ", || two_libraries(original)),
+        Trial::test("answers_where_the_original_crashes", crashes),
+    ];
+    for source in sources() {
+        let name = source.file_stem().and_then(OsStr::to_str).expect("UTF-8");
+        let expectation = Arc::new(OnceLock::new());
+        for (way, way_name) in WAYS {
+            if way == Way::Static && DYNAMIC_ONLY.contains(&name) {
+                continue;
+            }
+            let (source, expectation) = (source.clone(), Arc::clone(&expectation));
+            trials.push(Trial::test(format!("{name}::{way_name}"), move || {
+                let expected = expectation.get_or_init(|| answers(&source, original, Way::Linked));
+                compare(&source, expected, way)
+            }));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn sources() -> Vec<PathBuf> {
+    let mut sources: Vec<PathBuf> = std::fs::read_dir(root().join("c-tests"))
+        .expect("c-tests is part of the checkout")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| matches!(path.extension().and_then(OsStr::to_str), Some("c" | "cc")))
+        .filter(|path| {
+            let name = path.file_stem().and_then(OsStr::to_str);
+            !NOT_HERE.contains(&name.expect("UTF-8"))
+        })
+        .collect();
+    sources.sort();
+    sources
+}
+
+fn compare(source: &Path, expected: &Result<String, String>, way: Way) -> Result<(), Failed> {
+    let expected = expected.as_ref().map_err(Failed::from)?;
+    let found = answers(source, ours(), way)?;
+    if found == *expected {
+        return Ok(());
+    }
+    let place = scratch();
+    let (theirs, mine) = (place.path().join("original"), place.path().join("ours"));
+    std::fs::write(&theirs, expected)?;
+    std::fs::write(&mine, &found)?;
+    let diff = attempt(Command::new("diff").arg("-u").arg(theirs).arg(mine));
+    Err(text(&diff.stdout).into())
+}
+
+/// What the program prints over a library.
+fn answers(source: &Path, library: &Installation, way: Way) -> Result<String, String> {
+    let place = scratch();
+    let mut program = build(source, library, way, place.path())?;
+    let output = attempt(program.current_dir(place.path()));
+    let printed = text(&output.stdout);
+    let name = source.file_stem().unwrap_or_default().to_string_lossy();
+    for line in printed.lines().filter(|line| line.starts_with("SKIP ")) {
+        println!("{line} ({name})");
+    }
+    match output.status.code() {
+        Some(0) if !printed.is_empty() => Ok(printed),
+        Some(77) => {
+            skip(&name, "the program says that it cannot run here");
+            Ok("cannot run here".to_string())
+        }
+        _ => Err(report(&program, &output)),
+    }
+}
+
+/// Compiles a program; what is returned runs it over the library.
+fn build(source: &Path, library: &Installation, way: Way, place: &Path) -> Result<Command, String> {
+    let is_cpp = source.extension() == Some(OsStr::new("cc"));
+    let built_for = match way {
+        Way::Linked | Way::Static => library,
+        Way::Preloaded | Way::PreloadedFromCargo => original().expect("checked in main"),
+    };
+    let program = place.join("program");
+    let mut compile = if is_cpp { cxx() } else { cc() };
+    compile
+        .arg(if is_cpp { "-std=gnu++17" } else { "-std=gnu11" })
+        .args(["-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"])
+        .arg(&built_for.include)
+        .arg("-o")
+        .arg(&program)
+        .arg(source);
+    if way == Way::Static {
+        compile.arg("-DSTATIC").arg(&library.archive).arg("-ldl");
+    } else {
+        compile
+            .arg("-L")
+            .arg(built_for.libdir())
+            .args(["-laio", "-ldl"]);
+    }
+    let output = attempt(&mut compile);
+    if !output.status.success() {
+        return Err(report(&compile, &output));
+    }
+    let mut command = Command::new(program);
+    match way {
+        Way::Linked => command.env("LD_LIBRARY_PATH", library.libdir()),
+        Way::Static => &mut command,
+        Way::Preloaded => command.env("LD_PRELOAD", &library.shared),
+        Way::PreloadedFromCargo => command.env("LD_PRELOAD", cargo_built()),
+    };
+    Ok(command)
+}
+
+/// Which file serves a program is asked from inside of it, for each library and way: otherwise all
+/// the tests here could compare the original with itself.
+fn two_libraries(original: &Installation) -> Result<(), Failed> {
+    let which = root().join("c-tests/which.c");
+    let real = |path: &Path| path.canonicalize().expect("it exists");
+    let served_by = |library: &Installation, way| answers(&which, library, way);
+    let cases = [
+        (served_by(original, Way::Linked)?, real(&original.shared)),
+        (served_by(ours(), Way::Linked)?, real(&ours().shared)),
+        (served_by(ours(), Way::Preloaded)?, real(&ours().shared)),
+        (
+            served_by(ours(), Way::PreloadedFromCargo)?,
+            real(cargo_built()),
+        ),
+    ];
+    for (printed, file) in &cases {
+        let files: Vec<&str> = printed
+            .split_whitespace()
+            .filter(|word| word.contains("libaio"))
+            .collect();
+        let file = file.to_str().ok_or("not UTF-8")?;
+        let file_name = real(Path::new(file));
+        let only_this = files.iter().all(|found| Path::new(found) == file_name);
+        if files.is_empty() || !only_this {
+            return Err(format!("not served by {file} alone:\n{printed}").into());
+        }
+    }
+    let is_static = served_by(ours(), Way::Static)?;
+    if !is_static.contains("static") || is_static.contains("libaio.so") {
+        return Err(format!("not the archive:\n{is_static}").into());
+    }
+    if std::fs::read(&original.shared)? == std::fs::read(&ours().shared)? {
+        return Err("the two libraries are one file".into());
+    }
+    Ok(())
+}
+
+/// Where the original dies, ours gives the answer in the .expected file.
+fn crashes() -> Result<(), Failed> {
+    let source = root().join("c-tests/crashes_original.c");
+    let expected = std::fs::read_to_string(source.with_extension("expected"))?;
+    let library = original().expect("checked in main");
+    let theirs = answers(&source, library, Way::Linked)?;
+    if !theirs.contains("signal") {
+        return Err(format!("the original does not crash:\n{theirs}").into());
+    }
+    for way in [Way::Linked, Way::Preloaded, Way::PreloadedFromCargo] {
+        compare(&source, &Ok(expected.clone()), way)?;
+    }
+    Ok(())
+}
