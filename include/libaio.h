@@ -316,7 +316,7 @@ typedef void (*io_callback_t)(io_context_t ctx, struct iocb *iocb, long res, lon
  * maxevents: as for io_setup(). ctxp: read here; written.
  *
  * Returns 0, or
- *   -EINVAL   maxevents is 0 or negative (*ctxp is left alone then), or far too large
+ *   -EINVAL   maxevents is 0 or negative (*ctxp is left alone then), or more than can be mapped
  *   -EFAULT   ctxp cannot be written
  *   -EAGAIN, -ENOMEM, -ENOSYS   as io_setup()
  *
@@ -361,8 +361,9 @@ int io_queue_run(io_context_t ctx);
  * ctxp: checked by the kernel; *ctxp must be 0, and receives the handle.
  *
  * Returns 0, or
- *   -EINVAL   *ctxp is not 0; maxevents is 0 or negative, or more than the kernel can map
+ *   -EINVAL   *ctxp is not 0; maxevents is 0, or more than the kernel can map
  *   -EAGAIN   maxevents is more than /proc/sys/fs/aio-max-nr leaves of the system's total
+ *             (a negative number counts as a large one, and gives either of these errors)
  *   -EFAULT   ctxp cannot be read and written
  *   -ENOMEM   the kernel is out of memory
  *   -ENOSYS   the kernel has no AIO

@@ -179,7 +179,7 @@ fn two_libraries(original: &Installation) -> Result<(), Failed> {
     for (printed, file) in &cases {
         let files: Vec<&str> = printed
             .split_whitespace()
-            .filter(|word| word.contains("libaio"))
+            .filter(|word| word.starts_with('/'))
             .collect();
         let file = file.to_str().ok_or("not UTF-8")?;
         let file_name = real(Path::new(file));
