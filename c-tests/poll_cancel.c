@@ -1,0 +1,107 @@
+/* IO_CMD_POLL, and io_cancel, which works for nothing else. */
+#include "helpers.h"
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+static io_context_t ctx;
+static struct iocb iocb;
+
+static void polls(const char *what, int fd, int events)
+{
+    io_prep_poll(&iocb, fd, events);
+    ask(ctx, what, &iocb);
+}
+
+#define ODD(name, fd, change)                                                                      \
+    do {                                                                                           \
+        io_prep_poll(&iocb, fd, POLLIN);                                                           \
+        change;                                                                                    \
+        ask(ctx, name, &iocb);                                                                     \
+    } while (0)
+
+int main(void)
+{
+    struct io_event event, untouched;
+    struct iocb copy, reading, *list[1] = {&iocb};
+    io_context_t other;
+    char *buffer = buffer_of(4096);
+    int ends[2], closed[2], file;
+
+    start();
+    ctx = context();
+    other = context();
+    file = file_of(4096, O_RDWR);
+    NEED(pipe(ends) == 0 && pipe(closed) == 0 && close(closed[1]) == 0);
+
+    puts("- what is there");
+    polls("a file, IN", file, POLLIN);
+    polls("a file, IN and OUT", file, POLLIN | POLLOUT);
+    polls("a directory", open(".", O_RDONLY), POLLIN);
+    polls("a bad fd", -1, POLLIN);
+    polls("a pipe, OUT", ends[1], POLLOUT);
+    polls("a closed pipe, nothing", closed[0], 0);
+    polls("bit 16", file, 1 << 16);
+    polls("EPOLLET", file, (int)(EPOLLIN | EPOLLET));
+    polls("an eventfd", eventfd(1, 0), POLLIN);
+    polls("/dev/zero", open("/dev/zero", O_RDONLY), POLLIN);
+    polls("/proc/mounts", open("/proc/self/mounts", O_RDONLY), POLLIN);
+    ODD("buf", file, iocb.u.c.nbytes = 1);
+    ODD("offset", file, iocb.u.c.offset = 1);
+    ODD("rw_flags", file, iocb.aio_rw_flags = 1);
+
+    puts("- what comes later");
+    io_prep_poll(&iocb, ends[0], POLLIN);
+    CALL(io_submit(ctx, 1, list));
+    CALL(io_getevents(ctx, 1, 1, &event, milliseconds(20)));
+    io_prep_poll(&copy, epoll_create1(0), POLLIN);
+    list[0] = &copy;
+    CALL_AS("poll of an epoll fd", io_submit(ctx, 1, list));
+    list[0] = &iocb;
+    CALL(io_getevents(ctx, 1, 1, &event, milliseconds(20)));
+    NEED(write(ends[1], "x", 1) == 1);
+    CALL(io_getevents(ctx, 1, 1, &event, milliseconds(2000)));
+    show("res", (long)event.res);
+    NEED(read(ends[0], buffer, 1) == 1);
+
+    puts("- cancelled");
+    io_prep_poll(&iocb, ends[0], POLLIN);
+    CALL(io_submit(ctx, 1, list));
+    memset(&event, 0x5a, sizeof(event));
+    untouched = event;
+    copy = iocb;
+    CALL(io_cancel(ctx, &copy, &event));
+    CALL(io_cancel(other, &iocb, &event));
+    CALL(io_cancel(NULL, &iocb, &event));
+    CALL(io_cancel(ctx, NULL, &event));
+    CALL_AS("io_cancel(ctx, no access, ..)", io_cancel(ctx, (struct iocb *)no_access(), &event));
+    iocb.key = 1;
+    CALL(io_cancel(ctx, &iocb, &event));
+    iocb.key = 0;
+    CALL(io_cancel(ctx, &iocb, &event));
+    printf("the result is %s\n",
+           memcmp(&event, &untouched, sizeof(event)) ? "written" : "untouched");
+    CALL(io_getevents(ctx, 1, 1, &event, milliseconds(2000)));
+    printf("res %ld res2 %ld, %s\n", (long)event.res, (long)event.res2,
+           event.obj == &iocb ? "the request" : "another");
+    CALL(io_cancel(ctx, &iocb, &event));
+    CALL(io_submit(ctx, 1, list));
+    CALL(io_cancel(ctx, &iocb, NULL));
+    CALL(io_getevents(ctx, 1, 1, &event, milliseconds(2000)));
+
+    puts("- what cannot be");
+    io_prep_pread(&reading, file, buffer, 4096, 0);
+    list[0] = &reading;
+    CALL(io_submit(ctx, 1, list));
+    CALL(io_cancel(ctx, &reading, &event));
+    CALL(io_getevents(ctx, 1, 1, &event, NULL));
+    CALL(io_cancel(ctx, &reading, &event));
+
+    puts("- destroyed while it waits");
+    list[0] = &iocb;
+    CALL(io_submit(ctx, 1, list));
+    CALL(io_destroy(ctx));
+    CALL(io_cancel(ctx, &iocb, &event));
+    CALL(io_destroy(other));
+    return 0;
+}

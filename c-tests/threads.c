@@ -1,0 +1,94 @@
+/* Many threads on one context, and requests that outlive what they were made with. */
+#include "helpers.h"
+#include <pthread.h>
+
+#define REQUESTS 20000
+#define REAPERS 4
+
+static io_context_t ctx;
+static struct iocb iocbs[REQUESTS];
+static unsigned char seen[REQUESTS];
+static int taken, file;
+static char *buffer;
+
+static void *reap(void *unused)
+{
+    struct io_event events[8];
+    int answer, i;
+
+    (void)unused;
+    while (__atomic_load_n(&taken, __ATOMIC_RELAXED) < REQUESTS) {
+        answer = io_getevents(ctx, 1, 8, events, milliseconds(10));
+        if (answer < 0)
+            show("io_getevents", answer);
+        for (i = 0; i < answer; i++) {
+            __atomic_add_fetch(&seen[events[i].obj - iocbs], 1, __ATOMIC_RELAXED);
+            __atomic_add_fetch(&taken, 1, __ATOMIC_RELAXED);
+        }
+    }
+    return NULL;
+}
+
+static void *wait_for_ever(void *unused)
+{
+    struct io_event event;
+    (void)unused;
+    CALL(io_getevents(ctx, 1, 1, &event, NULL));
+    return NULL;
+}
+
+static void *submit_and_exit(void *unused)
+{
+    struct iocb *list[1] = {&iocbs[0]};
+    int own = file_of(4096, O_RDONLY);
+
+    (void)unused;
+    io_prep_pread(&iocbs[0], own, buffer, 4096, 0);
+    iocbs[0].data = buffer;
+    CALL(io_submit(ctx, 1, list));
+    close(own);
+    memset(&iocbs[0], 0xee, sizeof(iocbs[0]));
+    return NULL;
+}
+
+int main(void)
+{
+    pthread_t threads[REAPERS];
+    struct io_event event;
+    int i, once = 0;
+
+    start();
+    file = file_of(4096, O_RDONLY);
+    buffer = buffer_of(4096);
+    ctx = context();
+    for (i = 0; i < REAPERS; i++)
+        NEED(pthread_create(&threads[i], NULL, reap, NULL) == 0);
+    for (i = 0; i < REQUESTS; i++) {
+        struct iocb *list[1] = {&iocbs[i]};
+        io_prep_pread(&iocbs[i], file, buffer, 512, 0);
+        while (io_submit(ctx, 1, list) != 1)
+            usleep(10);
+    }
+    for (i = 0; i < REAPERS; i++)
+        NEED(pthread_join(threads[i], NULL) == 0);
+    for (i = 0; i < REQUESTS; i++)
+        once += seen[i] == 1;
+    printf("requests completed exactly once: %d\n", once);
+
+    puts("- destroyed while another thread waits");
+    NEED(pthread_create(&threads[0], NULL, wait_for_ever, NULL) == 0);
+    usleep(100000);
+    i = (int)QUIETLY(io_destroy(ctx));
+    NEED(pthread_join(threads[0], NULL) == 0);
+    show("io_destroy", i);
+
+    puts("- the thread, its file and its request are gone before the event is taken");
+    ctx = context();
+    NEED(pthread_create(&threads[0], NULL, submit_and_exit, NULL) == 0);
+    NEED(pthread_join(threads[0], NULL) == 0);
+    CALL(io_getevents(ctx, 1, 1, &event, NULL));
+    printf("res %ld, %s, %s\n", (long)event.res, event.obj == &iocbs[0] ? "the request" : "another",
+           event.data == buffer ? "its data" : "other data");
+    CALL(io_destroy(ctx));
+    return 0;
+}
