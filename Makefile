@@ -23,10 +23,11 @@ B       = build$(if $(TARGET),/$(TARGET))
 
 all: $(B)/$(library) $(B)/libaio.a
 
-# A crate type without a link step: only the object counts. --emit names where it goes.
+# A crate type without a link step: only the object counts. --emit names where it goes, and cargo
+# runs rustc in this directory.
 cargo_object = $(CARGO) rustc --release --locked --lib --crate-type lib --target-dir $(B)/cargo \
 	$(if $(TARGET),--target $(TARGET))
-rustc_object = -C relocation-model=pic -C force-unwind-tables=yes --emit=obj=$(abspath $@)
+rustc_object = -C relocation-model=pic -C force-unwind-tables=yes --emit=obj=$@
 sources := Cargo.toml Cargo.lock build.rs cbindgen.toml pkgconfig/libaio.pc.in \
 	$(shell find src -type f)
 

@@ -6,10 +6,21 @@
 #include <sched.h>
 
 static io_context_t empty, filled;
-static struct iocb iocb;
+static struct iocb iocb, three[3];
 static struct io_event events[8];
 static char *buffer;
 static int file;
+
+/* The shortest wait there is: too long to be answered from the ring alone. */
+static struct timespec shortest = {0, 1};
+
+static void destroy_first(void)
+{
+    CALL(io_destroy(empty));
+    CALL(io_getevents(empty, 0, 1, events, AT_ONCE));
+    CALL(io_destroy(filled));
+    CALL(io_getevents(filled, 0, 8, events, AT_ONCE));
+}
 
 static void ask_everything(void)
 {
@@ -20,6 +31,7 @@ static void ask_everything(void)
     CALL(io_getevents(empty, 0, 1, events, AT_ONCE));
     CALL(io_getevents(empty, -1, -1, NULL, AT_ONCE));
     CALL(io_pgetevents(empty, 0, 1, events, AT_ONCE, NULL));
+    CALL(io_getevents(empty, 0, 1, events, &shortest));
     CALL(io_getevents(empty, 0, 1, events, milliseconds(1)));
     CALL(io_getevents(empty, 1, 1, events, NULL));
     CALL(io_queue_run(empty));
@@ -35,6 +47,9 @@ static void ask_everything(void)
     CALL(io_getevents(filled, 1, 8, events, milliseconds(1)));
     CALL(io_pgetevents(filled, 1, 8, events, NULL, NULL));
     CALL(io_queue_run(filled));
+    CALL(io_getevents(filled, 0, 8, events, &shortest));
+    CALL(io_submit(filled, 1, list));
+    CALL(io_cancel(filled, &iocb, events));
     puts("- one of its own");
     CALL(io_setup(8, &own));
     CALL(io_submit(own, 1, list));
@@ -64,7 +79,7 @@ int main(void)
     struct iocb *list[3] = {&iocb, &iocb, &iocb};
     static char stack[65536] __attribute__((aligned(16)));
     pid_t child;
-    int status;
+    int status, i;
 
     start();
     empty = context();
@@ -72,14 +87,21 @@ int main(void)
     buffer = buffer_of(4096);
     file = file_of(4096, O_RDONLY);
     io_prep_pread(&iocb, file, buffer, 100, 0);
+    for (i = 0; i < 3; i++) {
+        io_prep_pread(&three[i], file, buffer, 100 + i, 0);
+        list[i] = &three[i];
+    }
     CALL(io_submit(filled, 3, list));
 
+    in_child("child that destroys first", destroy_first);
     in_child("child", ask_everything);
     in_child("child", grandchild);
 
     puts("- the parent");
     CALL(io_getevents(empty, 0, 1, events, AT_ONCE));
     CALL(io_getevents(filled, 3, 8, events, NULL));
+    for (i = 0; i < 3; i++)
+        printf("request %d, res %ld\n", (int)(events[i].obj - three), (long)events[i].res);
     CALL(io_submit(filled, 3, list));
 
     puts("- a child that shares the memory");

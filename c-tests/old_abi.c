@@ -18,9 +18,10 @@ static void *old(const char *name)
 
 int main(void)
 {
-    struct iocb iocbs[4], *list[4];
+    struct iocb iocbs[4], *list[4], copy;
     struct io_event events[8];
-    io_context_t ctx;
+    struct timespec time = {0, 10000000};
+    io_context_t ctx, other;
     char *buffer = buffer_of(4096);
     int file, ends[2], i;
 
@@ -47,6 +48,7 @@ int main(void)
     }
     CALL(io_submit(ctx, 4, list));
     CALL(old_getevents(ctx, 1, NULL, NULL));
+    CALL(old_getevents(ctx, 1, (struct io_event *)no_access(), AT_ONCE));
     CALL(old_getevents(ctx, 0, events, NULL));
     CALL(old_getevents(ctx, 1, events, NULL));
     CALL(old_getevents(ctx, 2, events + 1, milliseconds(10)));
@@ -54,21 +56,41 @@ int main(void)
     for (i = 0; i < 4; i++)
         printf("res %ld, request %d\n", (long)events[i].res, (int)(events[i].obj - iocbs));
 
+    /* It works on a copy of the time. */
+    CALL(old_getevents(ctx, 8, events, &time));
+    printf("the time is %s\n", time.tv_sec == 0 && time.tv_nsec == 10000000 ? "left" : "changed");
+
     puts("- io_queue_wait");
     CALL(old_wait(ctx, NULL));
     CALL(old_wait(ctx, milliseconds(10)));
     CALL(old_wait(ctx, AT_ONCE));
     CALL(old_wait(NULL, NULL));
+    CALL(old_wait(NULL, AT_ONCE));
+    CALL(io_submit(ctx, 1, list));
+    CALL(old_wait(ctx, NULL)); /* and the event stays */
+    CALL(old_getevents(ctx, 8, events, AT_ONCE));
 
     puts("- io_cancel drops the event");
     NEED(pipe(ends) == 0);
     io_prep_poll(&iocbs[0], ends[0], 1);
+    iocbs[0].data = buffer;
     CALL(old_cancel(ctx, &iocbs[0]));
     CALL(io_submit(ctx, 1, list));
+    /* Neither a copy nor another context's; the poll is still pending after these. */
+    other = context();
+    copy = iocbs[0];
+    CALL(old_cancel(ctx, &copy));
+    CALL(old_cancel(other, &iocbs[0]));
+    CALL(io_destroy(other));
+    CALL(old_getevents(ctx, 8, events, AT_ONCE));
     CALL(old_cancel(ctx, &iocbs[0]));
+    memset(events, 0x55, sizeof(events));
     CALL(old_getevents(ctx, 8, events, milliseconds(2000)));
+    printf("res %ld, %s, %s\n", (long)events[0].res, events[0].obj == &iocbs[0] ? "it" : "another",
+           events[0].data == buffer ? "its data" : "other data");
     CALL(old_cancel(ctx, &iocbs[0]));
     CALL(old_cancel(ctx, NULL));
+    CALL(old_cancel(ctx, (struct iocb *)no_access()));
     CALL(old_cancel(NULL, &iocbs[0]));
     CALL(io_destroy(ctx));
     return 0;

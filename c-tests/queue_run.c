@@ -5,7 +5,7 @@
 /* The header does not declare it. */
 int io_queue_wait(io_context_t ctx, struct timespec *timeout);
 
-static io_context_t ctx;
+static io_context_t ctx, doomed;
 static struct iocb iocbs[16];
 static char *buffer;
 static int file, rounds, depth;
@@ -65,6 +65,14 @@ static void use_another_context(io_context_t its, struct iocb *iocb, long res, l
     CALL(io_destroy(other));
 }
 
+/* Destroying the context it runs for would make io_queue_run read freed memory; another is fine. */
+static void destroy_another(io_context_t its, struct iocb *iocb, long res, long res2)
+{
+    say(its, iocb, res, res2);
+    CALL(io_destroy(doomed));
+    CALL(io_destroy(doomed));
+}
+
 static void failed(io_context_t its, struct iocb *iocb, long res, long res2)
 {
     say(its, iocb, res, res2);
@@ -109,6 +117,13 @@ int main(void)
     CALL(io_queue_run(ctx));
     puts("- one that makes and destroys another context");
     submit_one(0, use_another_context);
+    CALL(io_queue_run(ctx));
+    puts("- one that destroys another context with events in it, and one behind it");
+    doomed = context();
+    io_prep_pread(&iocbs[9], file, buffer, 100, 0);
+    NEED(io_submit(doomed, 1, list) == 1);
+    submit_one(0, destroy_another);
+    submit_one(1, say);
     CALL(io_queue_run(ctx));
     puts("- a request that fails");
     io_prep_pread(&iocbs[9], file, (void *)8, 100, 0);

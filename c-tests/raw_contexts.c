@@ -71,6 +71,26 @@ int main(void)
     CALL(io_destroy(ctx));
     CALL(io_destroy(ctx));
 
+    puts("- moved with events in it");
+    ctx = context();
+    CALL(io_submit(ctx, 1, list));
+    ctx = moved(ctx);
+    CALL(io_submit(ctx, 1, list));
+    CALL(io_getevents(ctx, 2, 8, events, AT_ONCE));
+    CALL(io_getevents(ctx, 0, 8, events, AT_ONCE));
+    /* The handle is all that the library has: the system call takes the new one, too. */
+    show("io_destroy(2)", syscall(SYS_io_destroy, ctx));
+    CALL(io_submit(ctx, 1, list));
+    CALL(io_destroy(ctx));
+
+    puts("- made and destroyed by the system call");
+    ctx = 0;
+    NEED(syscall(SYS_io_setup, 8, &ctx) == 0 && syscall(SYS_io_destroy, ctx) == 0);
+    CALL(io_submit(ctx, 1, list));
+    CALL(io_submit(ctx, 0, list));
+    CALL(io_cancel(ctx, &iocb, events));
+    CALL(io_destroy(ctx));
+
     puts("- made by the library, destroyed by the system call");
     ctx = context();
     NEED(syscall(SYS_io_destroy, ctx) == 0);

@@ -22,6 +22,8 @@ static void *reap(void *unused)
         if (answer < 0)
             show("io_getevents", answer);
         for (i = 0; i < answer; i++) {
+            if (events[i].res != 4096)
+                show("res", (long)events[i].res);
             __atomic_add_fetch(&seen[events[i].obj - iocbs], 1, __ATOMIC_RELAXED);
             __atomic_add_fetch(&taken, 1, __ATOMIC_RELAXED);
         }
@@ -51,6 +53,39 @@ static void *submit_and_exit(void *unused)
     return NULL;
 }
 
+/*
+ * Requests that may still be in flight (O_DIRECT, where the file system has it) when their file
+ * and their iocb, one for all of them, have gone.
+ */
+static void lose_everything(const char *what, int all_files)
+{
+    struct iocb *list[1] = {&iocbs[0]};
+    struct io_event events[8];
+    int direct = file_in(".", 4 * 4096, O_RDONLY | O_DIRECT), i, good = 0, sum = 0;
+
+    if (direct < 0)
+        direct = file_of(4 * 4096, O_RDONLY);
+    printf("- %s\n", what);
+    memset(buffer, 0, 4 * 4096);
+    for (i = 0; i < 4; i++) {
+        io_prep_pread(&iocbs[0], direct, buffer + 4096 * i, 4096, 4096 * i);
+        iocbs[0].data = buffer + i;
+        CALL(io_submit(ctx, 1, list));
+        memset(&iocbs[0], 0xee, sizeof(iocbs[0]));
+    }
+    if (all_files) /* but the standard three */
+        show("close_range", syscall(SYS_close_range, 3U, ~0U, 0U));
+    else
+        close(direct);
+    CALL(io_getevents(ctx, 4, 8, events, NULL));
+    for (i = 0; i < 4; i++) {
+        good += events[i].res == 4096 && events[i].obj == &iocbs[0];
+        sum += 1 << ((char *)events[i].data - buffer); /* each once, in any order */
+    }
+    printf("good events: %d, data %d, read %c%c%c%c\n", good, sum, buffer[0], buffer[4096],
+           buffer[8192], buffer[12288]);
+}
+
 int main(void)
 {
     pthread_t threads[REAPERS];
@@ -59,13 +94,13 @@ int main(void)
 
     start();
     file = file_of(4096, O_RDONLY);
-    buffer = buffer_of(4096);
+    buffer = buffer_of(4096 * 4);
     ctx = context();
     for (i = 0; i < REAPERS; i++)
         NEED(pthread_create(&threads[i], NULL, reap, NULL) == 0);
     for (i = 0; i < REQUESTS; i++) {
         struct iocb *list[1] = {&iocbs[i]};
-        io_prep_pread(&iocbs[i], file, buffer, 512, 0);
+        io_prep_pread(&iocbs[i], file, buffer, 4096, 0);
         while (io_submit(ctx, 1, list) != 1)
             usleep(10);
     }
@@ -89,6 +124,12 @@ int main(void)
     CALL(io_getevents(ctx, 1, 1, &event, NULL));
     printf("res %ld, %s, %s\n", (long)event.res, event.obj == &iocbs[0] ? "the request" : "another",
            event.data == buffer ? "its data" : "other data");
+    lose_everything("the file is closed and the request written over", 0);
+    lose_everything("every file is closed", 1);
+    puts("- and the context works on");
+    file = file_of(4096, O_RDONLY);
+    io_prep_pread(&iocbs[0], file, buffer, 100, 0);
+    ask(ctx, "read", &iocbs[0]);
     CALL(io_destroy(ctx));
     return 0;
 }

@@ -33,18 +33,38 @@ static void throws(io_context_t, struct iocb *, long res, long)
     throw res;
 }
 
+// Outer and inner: the inner one, in the callback, has to run first.
+static void clean(void *name)
+{
+    std::printf("cleaned up: %s\n", static_cast<const char *>(name));
+}
+
+static char in_callback[] = "in the callback", in_thread[] = "in the thread";
+
 static void exits(io_context_t, struct iocb *, long, long)
 {
     Guard guard = {"in the callback that exits"};
+    pthread_cleanup_push(clean, in_callback);
     pthread_exit(buffer);
+    pthread_cleanup_pop(0);
+}
+
+// The exception passes through two io_queue_run.
+static void runs_inside(io_context_t, struct iocb *, long, long)
+{
+    Guard guard = {"in the callback that runs the queue"};
+    io_queue_run(ctx);
+    std::puts("not reached");
 }
 
 static void *thread(void *)
 {
     Guard guard = {"in the thread"};
+    pthread_cleanup_push(clean, in_thread);
     submit(exits);
     io_queue_run(ctx);
     std::puts("not reached");
+    pthread_cleanup_pop(0);
     return nullptr;
 }
 
@@ -53,6 +73,7 @@ int main()
     pthread_t id;
     void *result;
 
+    alarm(60); // nothing here may hang
     std::printf("io_setup = %d\n", io_setup(1, &ctx));
     submit(throws);
     try {
@@ -61,6 +82,15 @@ int main()
         std::puts("not reached");
     } catch (long res) {
         std::printf("caught %ld\n", res);
+    }
+    std::printf("io_queue_run = %d\n", io_queue_run(ctx));
+    submit(runs_inside);
+    submit(throws); // the event keeps the callback that the iocb had when it was submitted
+    try {
+        io_queue_run(ctx);
+        std::puts("not reached");
+    } catch (long res) {
+        std::printf("caught %ld through two\n", res);
     }
     std::printf("io_queue_run = %d\n", io_queue_run(ctx));
     pthread_create(&id, nullptr, thread, nullptr);

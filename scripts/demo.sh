@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
-stage=$PWD/build/demo
+# Relative to the checkout, so that it may stand anywhere: LD_PRELOAD splits at spaces.
+stage=build/demo
 rm -rf "$stage"
 mkdir -p "$stage"
 trap 'rm -f "$stage"/source "$stage"/target "$stage"/fio.*' EXIT
