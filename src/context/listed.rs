@@ -32,13 +32,13 @@ fn set_of(address: usize) -> &'static [AtomicUsize; WAYS] {
     &TABLE[(page ^ (page >> 9)) % SETS].0
 }
 
-/// Lists a context that has just been set up. Relaxed is enough throughout: a handle reaches
+/// Lists a context that has just been set up; not NULL, which marks a free slot. Relaxed is enough throughout: a handle reaches
 /// other threads through the program, and whoever misses an entry asks the kernel.
 pub fn add(ctx: io_context_t) {
     let address = ctx as usize;
     for slot in set_of(address) {
-        // Only a context destroyed with the raw system call leaves its entry; its address has
-        // now come back.
+        // NULL is in every set that has room. Any other handle is left over from a context that
+        // was destroyed with the raw system call, whose address has now come back.
         if slot.load(Ordering::Relaxed) == address {
             return;
         }
