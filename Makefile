@@ -27,7 +27,11 @@ all: $(B)/$(library) $(B)/libaio.a
 # runs rustc in this directory.
 cargo_object = $(CARGO) rustc --release --locked --lib --crate-type lib --target-dir $(B)/cargo \
 	$(if $(TARGET),--target $(TARGET))
-rustc_object = -C relocation-model=pic -C force-unwind-tables=yes --emit=obj=$@
+# Unwind tables let an exception or a cancelled thread pass through io_queue_run.
+rustc_object = -C relocation-model=pic -C force-unwind-tables=yes $(for_machine) --emit=obj=$@
+# Atomics that choose their instructions at run time would ask for libgcc on AArch64.
+machine     = $(firstword $(subst -, ,$(or $(TARGET),$(shell $(CC) -dumpmachine))))
+for_machine = $(if $(filter aarch64,$(machine)),-C target-feature=-outline-atomics)
 sources := Cargo.toml Cargo.lock build.rs cbindgen.toml pkgconfig/libaio.pc.in \
 	$(shell find src -type f)
 

@@ -355,9 +355,8 @@ int io_queue_run(io_context_t ctx);
 /**
  * Makes a context for at least maxevents requests at a time.
  *
- * maxevents: 1 or more; the kernel gives more than it is asked for, 120 at least on a machine of
- * two processors, and counts what was asked for, or 8 times the processors if that is more,
- * against the system's limit.
+ * maxevents: 1 or more. The kernel gives more than it is asked for, at least 120 on a machine of
+ * two processors with 4 KiB pages, and counts what was asked for against the system's limit.
  * ctxp: checked by the kernel; *ctxp must be 0, and receives the handle.
  *
  * Returns 0, or

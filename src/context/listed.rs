@@ -12,7 +12,6 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 const WAYS: usize = 8;
 /// 512 sets list 4,096 contexts in 32 KiB of zero pages, of which only those in use are touched.
-/// `fs.aio-max-nr` is 65,536 by default, room for about 540 contexts of the smallest size.
 const SETS: usize = 512;
 
 #[repr(align(64))]

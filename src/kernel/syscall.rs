@@ -87,8 +87,7 @@ with_instruction! {
     syscall6(a "rdi", b "rsi", c "rdx", d "r10", e "r8", f "r9");
 }
 
-// The first argument shares its register with the answer here, which `inlateout` cannot say for a
-// variable list of registers: the answer is read from it after the fact.
+// On the other two the first argument shares its register with the answer.
 #[cfg(target_arch = "aarch64")]
 macro_rules! instruction {
     ($number:ident, $answer:ident, $first:ident $first_register:tt $(, $argument:ident $register:tt)*) => {
