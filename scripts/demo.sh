@@ -42,7 +42,8 @@ if ! command -v fio > /dev/null && [ "$(id -u)" = 0 ] && command -v apt-get > /d
 fi
 if command -v fio > /dev/null; then
 	set -- fio --name=demo --ioengine=libaio --rw=randwrite --verify=crc32c --direct=1 \
-		--bs=4k --iodepth=32 --size=32m --filename="$stage/fio.data"
+		--bs=4k --iodepth=32 --size=32m --filename="$stage/fio.data" \
+		--verify_state_save=0
 else
 	set -- "$stage/aiocp" "$stage/source" "$stage/target"
 fi
