@@ -1,0 +1,134 @@
+/*
+ * Programs under a filter that kills them for a system call it does not know. Such programs were
+ * written for the original, which makes the calls of kernel AIO and no others.
+ */
+#include "helpers.h"
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+
+#ifndef SYS_io_pgetevents
+#define SYS_io_pgetevents (-1)
+#endif
+
+static struct iocb iocbs[4];
+static struct io_event events[4];
+static char *buffer;
+static int file;
+
+/* Allows what is in the list, and does something else to everything else. */
+static void allow_only(const int *calls, int count, unsigned otherwise)
+{
+    struct sock_filter code[64];
+    struct sock_fprog filter = {(unsigned short)(count + 3), code};
+    int i;
+
+    code[0] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    for (i = 0; i < count; i++)
+        code[i + 1] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i],
+                                                   (unsigned char)(count - i), 0);
+    code[count + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, otherwise);
+    code[count + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    NEED(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
+}
+
+/* What any program needs to print and to end. */
+#define PRINT SYS_write, SYS_exit_group
+/* What programs with memory and threads need on top, which a sandbox is made for. */
+#define LIVE SYS_madvise, SYS_futex
+#define AIO SYS_io_setup, SYS_io_submit, SYS_io_getevents, SYS_io_pgetevents, SYS_io_cancel, \
+            SYS_io_destroy
+#define COUNT(list) ((int)(sizeof(list) / sizeof(list[0])))
+
+static void use(io_context_t ctx)
+{
+    struct iocb *list[4];
+    sigset_t none;
+    int i;
+
+    sigemptyset(&none);
+    for (i = 0; i < 4; i++) {
+        io_prep_pread(&iocbs[i], file, buffer, 100 + i, 0);
+        list[i] = &iocbs[i];
+    }
+    CALL(io_getevents(ctx, 0, 4, events, AT_ONCE));
+    CALL(io_submit(ctx, 4, list));
+    CALL(io_getevents(ctx, 1, 1, events, NULL));
+    CALL(io_pgetevents(ctx, 1, 1, events, milliseconds(1), NULL));
+    CALL(io_pgetevents(ctx, 1, 1, events, NULL, &none));
+    CALL(io_getevents(ctx, 0, 4, events, AT_ONCE));
+    CALL(io_getevents(ctx, 0, 4, events, AT_ONCE));
+    CALL(io_getevents(ctx, 1, 4, events, milliseconds(1)));
+    CALL(io_cancel(ctx, &iocbs[0], events));
+    CALL(io_queue_run(ctx));
+    CALL(io_destroy(ctx));
+    CALL(io_submit(ctx, 4, list));
+}
+
+static void killed_before_set_up(void)
+{
+    static const int calls[] = {PRINT, LIVE, AIO};
+    io_context_t ctx = 0;
+
+    allow_only(calls, COUNT(calls), SECCOMP_RET_KILL_PROCESS);
+    CALL(io_setup(8, &ctx));
+    use(ctx);
+}
+
+static void killed_after_set_up(void)
+{
+    static const int calls[] = {PRINT, AIO};
+    io_context_t ctx = context(), other = 0;
+
+    allow_only(calls, COUNT(calls), SECCOMP_RET_KILL_PROCESS);
+    use(ctx);
+    CALL(io_setup(8, &other)); /* not the first */
+    use(other);
+}
+
+static void refused(void)
+{
+    static const int calls[] = {PRINT, AIO};
+    io_context_t ctx = 0;
+
+    allow_only(calls, COUNT(calls), SECCOMP_RET_ERRNO | EPERM);
+    CALL(io_setup(8, &ctx));
+    use(ctx);
+}
+
+/* Without what it needs for anything else, a library has nothing but the system call. */
+static void refused_and_no_getevents(void)
+{
+    static const int calls[] = {PRINT, SYS_io_setup, SYS_io_submit, SYS_io_destroy};
+    struct iocb *list[1] = {&iocbs[0]};
+    io_context_t ctx = 0;
+
+    allow_only(calls, COUNT(calls), SECCOMP_RET_ERRNO | ENOSYS);
+    CALL(io_setup(8, &ctx));
+    io_prep_pread(&iocbs[0], file, buffer, 100, 0);
+    CALL(io_submit(ctx, 1, list));
+    CALL(io_getevents(ctx, 1, 1, events, NULL));
+    CALL(io_getevents(ctx, 0, 1, events, AT_ONCE));
+    CALL(io_pgetevents(ctx, 1, 1, events, NULL, NULL));
+    CALL(io_queue_run(ctx));
+    CALL(io_destroy(ctx));
+}
+
+int main(void)
+{
+    start();
+    buffer = buffer_of(4096);
+    file = file_of(4096, O_RDONLY);
+    milliseconds(1);
+    puts("- killed for anything else, from before io_setup on");
+    in_child("child", killed_before_set_up);
+    puts("- killed for anything else, from after the first io_setup on");
+    in_child("child", killed_after_set_up);
+    puts("- refused everything else");
+    in_child("child", refused);
+    puts("- refused io_getevents, too");
+    in_child("child", refused_and_no_getevents);
+    return 0;
+}
