@@ -1,4 +1,4 @@
-# libaio-rs. `make`, `make install`, `make check`, `make demo`; see README.md.
+# libaio-rs. `make`, `make install`, `make check`, `make demo`, `make bench`; see README.md.
 #
 # The installed library is linked here, by $(CC), from one object file that rustc makes: so it is
 # the same whichever linker rustc is set up for, and holds nothing but our code.
@@ -84,11 +84,19 @@ header:
 check:
 	scripts/check.sh
 
+# Long versions of the stress test, the random programs and the model, which take hours.
+check-long:
+	LIBAIO_RS_LONG=1 scripts/check.sh
+
+# Writes docs/benchmarks.md and .svg.
+bench:
+	scripts/bench.sh
+
 demo:
 	scripts/demo.sh
 
 clean:
 	rm -rf build target
 
-.PHONY: all install uninstall header check demo clean
+.PHONY: all install uninstall header check check-long bench demo clean
 .DELETE_ON_ERROR:

@@ -329,6 +329,7 @@ int io_queue_init(int maxevents, io_context_t *ctxp);
  *
  * Returns 0, or
  *   -EINVAL   ctx is not a context of this process
+ *   -EAGAIN   as io_destroy()
  *   -ENOSYS   the kernel has no AIO
  */
 int io_queue_release(io_context_t ctx);
@@ -380,10 +381,13 @@ int io_setup(int maxevents, io_context_t *ctxp);
  *
  * Returns 0, or
  *   -EINVAL   ctx is not a context of this process, or another thread is destroying it
+ *   -EAGAIN   called by a signal handler that interrupted its own thread in the middle of taking
+ *             events of this very ctx (some nanoseconds): nothing was done
  *   -ENOSYS   the kernel has no AIO
  *
- * Thread-safe, but for one thing: no other thread may poll ctx (io_getevents(), io_pgetevents()
- * or io_queue_run() with nothing to wait for) at the same time. In a forked child: -EINVAL.
+ * Thread-safe. With a context that the program did not make by this library, no other thread may
+ * poll it (io_getevents(), io_pgetevents() or io_queue_run() with a timeout of zero) at the same
+ * time. Async-signal-safe. In a forked child: -EINVAL.
  * Source: io_destroy(2); kill_ioctx() in the kernel's fs/aio.c.
  */
 int io_destroy(io_context_t ctx);
@@ -439,16 +443,23 @@ int io_cancel(io_context_t ctx, struct iocb *iocb, struct io_event *evt);
  * Takes completions: waits until there are min_nr, takes nr at most.
  *
  * min_nr, nr: events; 0 <= min_nr <= nr.
- * events: checked by the kernel; room for nr events.
+ * events: room for nr events. Written here if events are there, otherwise checked by the kernel.
  * timeout: read here; the longest time to wait, relative. NULL or a negative time: for ever.
  * {0,0}: not at all; on an empty context this is answered with 0 whatever the other arguments
  * are, and costs no system call.
  *
+ * Events that are there are taken from the context's ring, which is in the program's memory,
+ * without a system call; the kernel is asked to wait, or if the ring is not known to be safe. The
+ * environment variable LIBAIO_RS_REAP=kernel, read at the first io_setup(), makes it ask always.
+ *
  * Returns how many were taken, fewer than min_nr if the time is over or a signal arrived, or
  *   -EINVAL   ctx is not a context of this process, or was destroyed meanwhile; min_nr or nr is
  *             out of range
- *   -EFAULT   events cannot be written (they stay in the context), or timeout cannot be read
- *   -EINTR    a signal arrived before any event; never restarted, whatever SA_RESTART says
+ *   -EFAULT   events is nothing that a program can map, or cannot be written and the kernel was
+ *             asked (they stay in the context); or timeout cannot be read
+ *   -EINTR    a signal arrived before any event; never restarted, whatever SA_RESTART says. Also
+ *             in a signal handler that interrupted its own thread in the middle of taking events
+ *             of this very ctx
  *   -ENOSYS   the kernel has no AIO
  *
  * Thread-safe: no completion is taken twice. Async-signal-safe. In a forked child: -EINVAL, but
@@ -462,7 +473,8 @@ int io_getevents(io_context_t ctx,
 
 /**
  * The same as io_getevents(), with the signal mask replaced by *sigmask while it waits, in one
- * step. A signal that *sigmask lets through is delivered even if events are taken.
+ * step. A signal that *sigmask lets through is delivered even if events are taken, so the kernel
+ * is always asked, but for the answer to {0,0}.
  *
  * sigmask: checked by the kernel. NULL: the mask stays as it is.
  *

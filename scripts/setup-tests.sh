@@ -1,8 +1,9 @@
 #!/bin/sh
-# Installs what the tests use beyond a C compiler and Rust: on Debian, as root, and only what is
-# not there yet. Anywhere else it says what is missing and goes on: the tests that need it then
+# Installs what the tests, or with the argument "bench" the benchmark too, use beyond a C compiler
+# and Rust: on Debian, as root, and only what is not there yet. Anywhere else it says what is missing and goes on: the tests that need it then
 # say so themselves, and are skipped.
 set -eu
+purpose=${1:-check}
 
 # One line for each need: the first of the packages that this release has. Of MariaDB it takes the
 # -core packages, which have the programs (mariadbd, mariadb-install-db, mariadb) and none of the
@@ -27,6 +28,11 @@ qemu-utils
 mariadb-server-core
 mariadb-client-core
 EOF
+    if [ "$purpose" = bench ]; then
+        echo liburing-dev
+        echo gnuplot-nox
+        echo valgrind
+    fi
     # Programs for 32-bit x86.
     if [ "$(dpkg --print-architecture)" = amd64 ]; then
         echo gcc-multilib

@@ -1,0 +1,433 @@
+/*
+ * compare ORIGINAL OURS DIRECTORY TMPFS ROUNDS [row]: times the same work done in several ways,
+ * one after the other in each round, so that what the machine does meanwhile hits them all.
+ * DIRECTORY is on a disk, TMPFS is not.
+ *
+ * Prints a line for each row, way and round: row, way, nanoseconds per unit.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libaio.h>
+#include <liburing.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BLOCK = 4096, FILE_BLOCKS = 8192, MOST = 64, MOST_CONTEXTS = 1000, MOST_THREADS = 4 };
+
+#define NEED(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #condition, strerror(errno));   \
+            exit(1);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+/* One way to do asynchronous reads. */
+struct way {
+    const char *name;
+    int (*setup)(int, io_context_t *);
+    int (*destroy)(io_context_t);
+    int (*submit)(io_context_t, long, struct iocb **);
+    int (*getevents)(io_context_t, long, long, struct io_event *, struct timespec *);
+};
+
+/* What fio's userspace_reap and its like do, next to the original's other functions. */
+struct aio_ring {
+    unsigned id, nr, head, tail, magic, compat, incompat, header_length;
+    struct io_event events[];
+};
+
+static int (*system_getevents)(io_context_t, long, long, struct io_event *, struct timespec *);
+
+static int by_hand(io_context_t ctx, long min_nr, long nr, struct io_event *events,
+                   struct timespec *timeout)
+{
+    struct aio_ring *ring = (struct aio_ring *)ctx;
+    unsigned head = ring->head;
+    long count = 0;
+
+    while (count < nr && head != __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE)) {
+        events[count++] = ring->events[head];
+        if (++head == ring->nr)
+            head = 0;
+    }
+    __atomic_store_n(&ring->head, head, __ATOMIC_RELEASE);
+    if (count >= min_nr)
+        return (int)count;
+    return (int)count + system_getevents(ctx, min_nr - count, nr - count, events + count, timeout);
+}
+
+static struct way load(const char *name, const char *path)
+{
+    struct way way = {.name = name};
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+
+    if (!library) {
+        fprintf(stderr, "%s\n", dlerror());
+        exit(1);
+    }
+    *(void **)&way.setup = dlsym(library, "io_setup");
+    *(void **)&way.destroy = dlsym(library, "io_destroy");
+    *(void **)&way.submit = dlsym(library, "io_submit");
+    *(void **)&way.getevents = dlvsym(library, "io_getevents", "LIBAIO_0.4");
+    NEED(way.setup && way.destroy && way.submit && way.getevents);
+    return way;
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
+
+static struct way ways[3]; /* original, ours, hand */
+static io_context_t contexts[3][MOST_CONTEXTS];
+static struct io_uring uring;
+static int cached, in_memory, direct;
+static char *buffers[MOST];
+static unsigned seed = 1;
+
+static long long random_offset(void)
+{
+    seed = seed * 1103515245u + 12345u;
+    return (long long)(seed >> 8) % FILE_BLOCKS * BLOCK;
+}
+
+/* Requests of `batch` reads, each waited for; nanoseconds for one read. */
+static double batches(struct way *way, io_context_t *ctx, int live, int fd, int batch, int reads)
+{
+    struct iocb iocbs[MOST], *list[MOST];
+    struct io_event events[MOST];
+    double begin;
+    int done, i, turn = 0;
+
+    for (i = 0; i < batch; i++)
+        list[i] = &iocbs[i];
+    begin = now();
+    for (done = 0; done < reads; done += batch) {
+        io_context_t this = ctx[turn++ % live];
+        for (i = 0; i < batch; i++)
+            io_prep_pread(&iocbs[i], fd, buffers[i], BLOCK, random_offset());
+        NEED(way->submit(this, batch, list) == batch);
+        NEED(way->getevents(this, batch, batch, events, NULL) == batch);
+        NEED((long)events[batch - 1].res == BLOCK);
+    }
+    return (now() - begin) / reads;
+}
+
+static double uring_batches(int fd, int batch, int reads)
+{
+    struct io_uring_cqe *cqe;
+    double begin = now();
+    unsigned head, count;
+    int done, i;
+
+    for (done = 0; done < reads; done += batch) {
+        for (i = 0; i < batch; i++)
+            io_uring_prep_read(io_uring_get_sqe(&uring), fd, buffers[i], BLOCK,
+                               (unsigned long long)random_offset());
+        NEED(io_uring_submit_and_wait(&uring, (unsigned)batch) == batch);
+        count = 0;
+        io_uring_for_each_cqe(&uring, head, cqe)
+        {
+            NEED(cqe->res == BLOCK);
+            count++;
+        }
+        NEED((int)count == batch);
+        io_uring_cq_advance(&uring, count);
+    }
+    return (now() - begin) / reads;
+}
+
+static double preads(int fd, int reads)
+{
+    double begin = now();
+    int done;
+
+    for (done = 0; done < reads; done++)
+        NEED(pread(fd, buffers[0], BLOCK, random_offset()) == BLOCK);
+    return (now() - begin) / reads;
+}
+
+/* Keeps `depth` reads in flight, and takes what is there. */
+static double depths(struct way *way, io_context_t ctx, int fd, int depth, int reads)
+{
+    struct iocb iocbs[MOST], *list[MOST];
+    struct io_event events[MOST];
+    int submitted, reaped = 0, count, i;
+    double begin;
+
+    for (i = 0; i < depth; i++) {
+        io_prep_pread(&iocbs[i], fd, buffers[i], BLOCK, random_offset());
+        list[i] = &iocbs[i];
+    }
+    begin = now();
+    NEED(way->submit(ctx, depth, list) == depth);
+    submitted = depth;
+    while (reaped < submitted) {
+        count = way->getevents(ctx, 1, depth, events, NULL);
+        NEED(count > 0);
+        reaped += count;
+        for (i = 0; i < count && submitted < reads; i++, submitted++) {
+            struct iocb *iocb = events[i].obj;
+            NEED((long)events[i].res == BLOCK);
+            io_prep_pread(iocb, fd, iocb->u.c.buf, BLOCK, random_offset());
+            list[i] = iocb;
+        }
+        if (i)
+            NEED(way->submit(ctx, i, list) == i);
+    }
+    return (now() - begin) / reads;
+}
+
+static double uring_depths(int fd, int depth, int reads)
+{
+    struct io_uring_cqe *cqe;
+    int submitted = 0, reaped = 0, i;
+    unsigned head, count;
+    double begin = now();
+
+    for (i = 0; i < depth; i++, submitted++) {
+        struct io_uring_sqe *sqe = io_uring_get_sqe(&uring);
+        io_uring_prep_read(sqe, fd, buffers[i], BLOCK, (unsigned long long)random_offset());
+        sqe->user_data = (unsigned long long)i;
+    }
+    while (reaped < submitted) {
+        io_uring_submit_and_wait(&uring, 1);
+        count = 0;
+        io_uring_for_each_cqe(&uring, head, cqe)
+        {
+            int number = (int)cqe->user_data;
+            NEED(cqe->res == BLOCK);
+            count++;
+            if (submitted < reads) {
+                struct io_uring_sqe *sqe = io_uring_get_sqe(&uring);
+                io_uring_prep_read(sqe, fd, buffers[number], BLOCK,
+                                   (unsigned long long)random_offset());
+                sqe->user_data = (unsigned long long)number;
+                submitted++;
+            }
+        }
+        reaped += (int)count;
+        io_uring_cq_advance(&uring, count);
+    }
+    return (now() - begin) / reads;
+}
+
+/* Only the reaping, of completions that are there: nanoseconds for one call. */
+static double reaps(struct way *way, io_context_t ctx, int batch, int turns)
+{
+    struct iocb iocbs[MOST], *list[MOST];
+    struct io_event events[MOST];
+    double sum = 0;
+    int turn, i;
+
+    for (i = 0; i < MOST; i++) {
+        io_prep_pread(&iocbs[i], in_memory, buffers[0], 1, 0);
+        list[i] = &iocbs[i];
+    }
+    for (turn = 0; turn < turns; turn++) {
+        double begin;
+        NEED(way->submit(ctx, MOST, list) == MOST);
+        begin = now();
+        for (i = 0; i < MOST; i += batch)
+            NEED(way->getevents(ctx, batch, batch, events, NULL) == batch);
+        sum += now() - begin;
+    }
+    return sum / turns / (MOST / batch);
+}
+
+static double polls(struct way *way, io_context_t ctx, int calls)
+{
+    struct timespec zero = {0, 0};
+    struct io_event event;
+    double begin = now();
+    int i;
+
+    for (i = 0; i < calls; i++)
+        NEED(way->getevents(ctx, 0, 1, &event, &zero) == 0);
+    return (now() - begin) / calls;
+}
+
+/* Threads that share a context. Each reaps as many as it has submitted, whosever they are. */
+struct worker {
+    struct way *way;
+    io_context_t ctx;
+    int reads;
+    pthread_barrier_t *barrier;
+};
+
+static void *work(void *argument)
+{
+    struct worker *worker = argument;
+    struct iocb iocbs[8], *list[8];
+    struct io_event events[8];
+    char *buffer = aligned_alloc(BLOCK, BLOCK);
+    int done, i, left;
+
+    NEED(buffer);
+    pthread_barrier_wait(worker->barrier);
+    for (done = 0; done < worker->reads; done += 8) {
+        for (i = 0; i < 8; i++) {
+            io_prep_pread(&iocbs[i], cached, buffer, BLOCK, (long long)(done + i) * BLOCK);
+            list[i] = &iocbs[i];
+        }
+        NEED(worker->way->submit(worker->ctx, 8, list) == 8);
+        for (left = 8; left > 0; left -= i) {
+            i = worker->way->getevents(worker->ctx, 1, left, events, NULL);
+            NEED(i > 0);
+        }
+    }
+    pthread_barrier_wait(worker->barrier);
+    free(buffer);
+    return NULL;
+}
+
+static double threads(struct way *way, io_context_t ctx, int count, int reads)
+{
+    pthread_t ids[MOST_THREADS];
+    pthread_barrier_t barrier;
+    struct worker worker = {way, ctx, reads / count, &barrier};
+    double begin;
+    int i;
+
+    NEED(pthread_barrier_init(&barrier, NULL, (unsigned)count + 1) == 0);
+    for (i = 0; i < count; i++)
+        NEED(pthread_create(&ids[i], NULL, work, &worker) == 0);
+    pthread_barrier_wait(&barrier);
+    begin = now();
+    pthread_barrier_wait(&barrier);
+    begin = now() - begin;
+    for (i = 0; i < count; i++)
+        pthread_join(ids[i], NULL);
+    pthread_barrier_destroy(&barrier);
+    return begin / reads;
+}
+
+static int file_in(const char *directory, int flags)
+{
+    char path[4096], *block = aligned_alloc(BLOCK, 1 << 20);
+    int fd, again, i;
+
+    NEED(block);
+    memset(block, 'x', 1 << 20);
+    snprintf(path, sizeof(path), "%s/compare.XXXXXX", directory);
+    NEED((fd = mkstemp(path)) >= 0);
+    for (i = 0; i < FILE_BLOCKS; i += (1 << 20) / BLOCK)
+        NEED(write(fd, block, 1 << 20) == 1 << 20);
+    NEED(fsync(fd) == 0);
+    again = open(path, flags);
+    NEED(unlink(path) == 0 && close(fd) == 0);
+    free(block);
+    return again;
+}
+
+/* Runs a row: all ways in each round, starting with another one each time. */
+enum kind { BATCH, TMPFS, DEPTH, REAP, POLL, THREADS, CONTEXTS };
+
+static double measure(enum kind kind, int way, int n)
+{
+    if (way == 3)
+        return kind == DEPTH ? uring_depths(direct, n, n == 1 ? 200 : 1000)
+                             : uring_batches(kind == TMPFS ? in_memory : cached, n, 2048);
+    if (way == 4)
+        return preads(kind == DEPTH ? direct : kind == TMPFS ? in_memory : cached,
+                      kind == DEPTH ? 200 : 2048);
+    switch (kind) {
+    case BATCH:
+        return batches(&ways[way], contexts[way], 1, cached, n, 2048);
+    case TMPFS:
+        return batches(&ways[way], contexts[way], 1, in_memory, n, 2048);
+    case DEPTH:
+        return depths(&ways[way], contexts[way][0], direct, n, n == 1 ? 200 : 1000);
+    case REAP:
+        return reaps(&ways[way], contexts[way][0], n, 50);
+    case POLL:
+        return polls(&ways[way], contexts[way][0], 100000);
+    case THREADS:
+        return threads(&ways[way], contexts[way][0], n, 8192);
+    case CONTEXTS:
+        return batches(&ways[way], contexts[way], n, cached, 1, 4096);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        enum kind kind;
+        int n, ways;
+    } rows[] = {
+        {"page cache, batch 1", BATCH, 1, 5},
+        {"page cache, batch 8", BATCH, 8, 5},
+        {"page cache, batch 32", BATCH, 32, 5},
+        {"tmpfs, batch 1", TMPFS, 1, 5},
+        {"tmpfs, batch 8", TMPFS, 8, 5},
+        {"tmpfs, batch 32", TMPFS, 32, 5},
+        {"O_DIRECT, depth 1", DEPTH, 1, 5},
+        {"O_DIRECT, depth 32", DEPTH, 32, 4},
+        {"1 thread on a context", THREADS, 1, 2},
+        {"2 threads on a context", THREADS, 2, 2},
+        {"4 threads on a context", THREADS, 4, 2},
+        {"1 live context", CONTEXTS, 1, 3},
+        {"64 live contexts", CONTEXTS, 64, 3},
+        {"1000 live contexts", CONTEXTS, 1000, 3},
+        {"reap 1 (per call)", REAP, 1, 3},
+        {"reap 8 (per call)", REAP, 8, 3},
+        {"reap 32 (per call)", REAP, 32, 3},
+        {"poll, empty (per call)", POLL, 0, 3},
+    };
+    static const char *names[] = {"original", "ours", "hand", "io_uring", "pread"};
+    int rounds, round, way, i;
+    size_t row;
+
+    NEED(argc > 5);
+    rounds = atoi(argv[5]);
+    ways[0] = load(names[0], argv[1]);
+    ways[1] = load(names[1], argv[2]);
+    ways[2] = ways[0];
+    ways[2].name = names[2];
+    ways[2].getevents = by_hand;
+    system_getevents = ways[0].getevents;
+    NEED(ways[0].getevents != ways[1].getevents);
+    cached = file_in(argv[3], O_RDONLY);
+    direct = file_in(argv[3], O_RDONLY | O_DIRECT);
+    in_memory = file_in(argv[4], O_RDONLY);
+    NEED(cached >= 0 && in_memory >= 0);
+    for (i = 0; i < MOST; i++)
+        NEED((buffers[i] = aligned_alloc(BLOCK, BLOCK)));
+    preads(cached, FILE_BLOCKS);
+    NEED(io_uring_queue_init(MOST, &uring, 0) == 0);
+    for (way = 0; way < 3; way++)
+        NEED(ways[way].setup(MOST, &contexts[way][0]) == 0);
+    for (row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
+        if (argc > 6 && !strstr(rows[row].name, argv[6]))
+            continue;
+        if (rows[row].kind == DEPTH && direct < 0)
+            continue;
+        if (rows[row].kind == CONTEXTS)
+            for (way = 0; way < 3; way++)
+                for (i = 1; i < rows[row].n; i++)
+                    NEED(contexts[way][i] || ways[way].setup(1, &contexts[way][i]) == 0);
+        for (round = -1; round < rounds; round++)
+            for (i = 0; i < rows[row].ways; i++) {
+                double time;
+                way = (i + round + 1) % rows[row].ways;
+                time = measure(rows[row].kind, way, rows[row].n);
+                if (round >= 0) /* the first is for warming up */
+                    printf("%s\t%s\t%.2f\n", rows[row].name, names[way], time);
+            }
+        fflush(stdout);
+    }
+    /* The contexts go with the process: to destroy thousands takes minutes. */
+    return 0;
+}

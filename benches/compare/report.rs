@@ -1,0 +1,187 @@
+//! The table and the plot.
+
+use crate::measure::Row;
+use crate::support::{root, run, scratch, text};
+use std::fmt::Write;
+use std::process::Command;
+
+/// Quartiles and median.
+struct Spread {
+    low: f64,
+    middle: f64,
+    high: f64,
+}
+
+fn spread(mut figures: Vec<f64>) -> Spread {
+    figures.sort_by(f64::total_cmp);
+    let at = |part: f64| figures[((figures.len() - 1) as f64 * part).round() as usize];
+    Spread {
+        low: at(0.25),
+        middle: at(0.5),
+        high: at(0.75),
+    }
+}
+
+/// Of each round by itself, since the machine is another in the next.
+fn ratios(row: &Row, way: &str, against: &str) -> Option<Spread> {
+    let (figures, base) = (row.way(way)?, row.way(against)?);
+    let ratios = figures.iter().zip(base).map(|(figure, base)| figure / base);
+    Some(spread(ratios.collect()))
+}
+
+pub fn table(micro: &[Row], instructions: &[Row], fio: &[Row]) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{}\n", machine());
+    out.push_str(
+        "Time, as a multiple of the original's in the same round: the median, and the quartiles.\n\n\
+         | | original, ns | **ours** | by hand | io_uring | pread |\n|---|---:|---|---|---|---|\n",
+    );
+    for row in micro {
+        let original = spread(row.way("original").unwrap_or_default().to_vec());
+        let _ = write!(out, "| {} | {:.1} |", row.name, original.middle);
+        for way in ["ours", "hand", "io_uring", "pread"] {
+            match ratios(row, way, "original") {
+                Some(s) => {
+                    let _ = write!(out, " {:.3} ({:.3}–{:.3}) |", s.middle, s.low, s.high);
+                }
+                None => out.push_str(" |"),
+            }
+        }
+        out.push('\n');
+    }
+    out.push_str("\nThe rows of single calls, in nanoseconds (median):\n\n");
+    out.push_str("| | original | **ours** | by hand |\n|---|---:|---:|---:|\n");
+    for row in micro.iter().filter(|row| row.name.contains("per call")) {
+        let _ = write!(out, "| {} |", row.name);
+        for way in ["original", "ours", "hand"] {
+            let figures = row.way(way).unwrap_or_default().to_vec();
+            let _ = write!(out, " {:.1} |", spread(figures).middle);
+        }
+        out.push('\n');
+    }
+    out.push_str("\nInstructions in user space for one call, counted by callgrind:\n\n");
+    out.push_str("| | original | **ours** |\n|---|---:|---:|\n");
+    for row in instructions {
+        let figure = |way| row.way(way).map_or(0.0, |figures| figures[0]);
+        let (original, ours) = (figure("original"), figure("ours"));
+        let _ = writeln!(out, "| {} | {original:.0} | {ours:.0} |", row.name);
+    }
+    out.push_str("\nfio, operations in a second, as a multiple of those over the original:\n\n");
+    out.push_str("| | original, IOPS | **ours** |\n|---|---:|---|\n");
+    for row in fio {
+        let original = spread(row.way("original").unwrap_or_default().to_vec());
+        if let Some(s) = ratios(row, "ours", "original") {
+            let _ = writeln!(
+                out,
+                "| {} | {:.0} | {:.3} ({:.3}–{:.3}) |",
+                row.name, original.middle, s.middle, s.low, s.high
+            );
+        }
+    }
+    out
+}
+
+fn machine() -> String {
+    let said = |program: &str, argument: &str| {
+        let output = run(Command::new(program).arg(argument));
+        text(&output.stdout).trim().to_string()
+    };
+    let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = information
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("a processor that does not say its name", |line| {
+            line.trim_start_matches([' ', '\t', ':'])
+        });
+    format!(
+        "{}, {} processors, Linux {} on {}; the original is {}. {}.",
+        model,
+        said("nproc", "--all"),
+        said("uname", "-r"),
+        said("uname", "-m"),
+        original_version(),
+        said("date", "-I"),
+    )
+}
+
+fn original_version() -> String {
+    for package in ["libaio1t64", "libaio1"] {
+        let output = Command::new("dpkg-query")
+            .args(["-W", "-f", "libaio ${Version}", package])
+            .output();
+        match output {
+            Ok(output) if output.status.success() => return text(&output.stdout),
+            _ => {}
+        }
+    }
+    "libaio of an unknown version".to_string()
+}
+
+/// Between the markers of docs/benchmarks.md, whose words are written by hand.
+pub fn write(table: &str, micro: &[Row], fio: &[Row]) {
+    let page = root().join("docs/benchmarks.md");
+    let old = std::fs::read_to_string(&page).expect("part of the checkout");
+    let (begin, end) = ("<!-- make bench: begin -->\n", "<!-- make bench: end -->");
+    let (head, rest) = old.split_once(begin).expect("the page has its marker");
+    let (_, tail) = rest.split_once(end).expect("the page has both markers");
+    let new = format!("{head}{begin}\n{table}\n{end}{tail}");
+    std::fs::write(&page, new).expect("the checkout is writable");
+    plot(micro, fio);
+    println!("written to docs/benchmarks.md and docs/benchmarks.svg");
+}
+
+/// Time against the original's, by gnuplot.
+fn plot(micro: &[Row], fio: &[Row]) {
+    let place = scratch();
+    let data = place.path().join("data");
+    let mut lines = String::new();
+    let mut count = 0;
+    for row in micro.iter().filter(|row| !row.name.contains("per call")) {
+        let _ = write!(lines, "{count}\t\"{}\"", row.name);
+        for way in ["ours", "hand"] {
+            let _ = match ratios(row, way, "original") {
+                Some(s) => write!(lines, "\t{:.4}\t{:.4}\t{:.4}", s.middle, s.low, s.high),
+                None => write!(lines, "\tNaN\tNaN\tNaN"),
+            };
+        }
+        lines.push('\n');
+        count += 1;
+    }
+    for row in fio {
+        // As time for an operation, like the others.
+        if let Some(s) = ratios(row, "original", "ours") {
+            let _ = writeln!(
+                lines,
+                "{count}\t\"{}\"\t{:.4}\t{:.4}\t{:.4}\tNaN\tNaN\tNaN",
+                row.name, s.middle, s.low, s.high
+            );
+            count += 1;
+        }
+    }
+    std::fs::write(&data, lines).expect("scratch is writable");
+    let script = format!(
+        "set terminal svg size 900,{height} font 'sans,12' background '#ffffff'\n\
+         set output '{output}'\n\
+         set title 'Time, as a multiple of libaio 0.3.113 (median and quartiles; shorter is faster)'\n\
+         set yrange [{count}-0.4:-0.6]\n\
+         set xrange [0:1.3]\n\
+         set grid xtics lc rgb '#dddddd'\n\
+         set key outside bottom center horizontal\n\
+         set arrow from 1,graph 0 to 1,graph 1 nohead lc rgb '#444444' dt 2\n\
+         set lmargin 32\n\
+         unset ytics\n\
+         set for [i=0:0] ytics\n\
+         plot '{data}' using (0):($1-0.16):(0):3:($1-0.31):($1-0.01):ytic(2) \
+              with boxxyerror fs solid 0.9 noborder lc rgb '#1f77b4' title 'libaio-rs', \
+              '' using 3:($1-0.16):4:5 with xerrorbars pt 0 lc rgb '#0b3c5d' notitle, \
+              '' using (0):($1+0.16):(0):6:($1+0.01):($1+0.31) \
+              with boxxyerror fs solid 0.6 noborder lc rgb '#bbbbbb' title 'ring read by hand', \
+              '' using 6:($1+0.16):7:8 with xerrorbars pt 0 lc rgb '#777777' notitle\n",
+        height = 120 + 26 * count,
+        output = root().join("docs/benchmarks.svg").display(),
+        data = data.display(),
+    );
+    let file = place.path().join("script");
+    std::fs::write(&file, script).expect("scratch is writable");
+    run(Command::new("gnuplot").arg(&file));
+}
