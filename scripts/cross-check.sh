@@ -91,7 +91,9 @@ check_linking() {
 
 bring_rust
 rustc --version
-for target in ${*:-$(machines | cut -d ' ' -f 1)}; do
+# shellcheck disable=SC2046 # one word each
+[ $# -gt 0 ] || set -- $(machines | cut -d ' ' -f 1)
+for target; do
 	bring_machine "$target"
 	if build_library; then
 		check_library

@@ -53,10 +53,10 @@ bring_machine() {
 bring_compiler() {
 	[ "$libc" != amd64 ] || return 0 # the system's own
 	root=$cross/gcc/$libc
-	bring_programs "$root" "gcc-$(echo "$compiler" | tr _ -)" "libc6-dev-$libc-cross"
+	bring_programs "$root" "g++-$(echo "$compiler" | tr _ -)" "libc6-dev-$libc-cross"
 	mkdir -p "$cross/bin"
-	for tool in gcc ar objcopy nm readelf strip; do
-		case $tool in gcc) sysroot="--sysroot='$root'" ;; *) sysroot= ;; esac
+	for tool in gcc g++ ar objcopy; do
+		case $tool in g*) sysroot="--sysroot='$root'" ;; *) sysroot= ;; esac
 		cat > "$cross/bin/$compiler-$tool" <<-EOF
 			#!/bin/sh
 			LD_LIBRARY_PATH='$root/usr/lib/x86_64-linux-gnu'
