@@ -52,7 +52,7 @@ $(B)/static.o: $(sources) | $(B)/shared.o
 	$(cargo_object) --no-default-features -- $(rustc_object)
 
 # -lc is for architectures whose system calls go through libc; elsewhere nothing needs it.
-$(B)/$(library): $(B)/shared.o libaio.map
+$(B)/$(library): $(B)/shared.o libaio.map Makefile
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -nostdlib -nostartfiles -o $@ $(B)/shared.o \
 		-Wl,--version-script=libaio.map,-soname,$(soname) -Wl,--gc-sections \
 		-Wl,-z,defs,-z,relro,-z,now,-z,noexecstack $(link_machine) -Wl,--as-needed -lc
@@ -60,8 +60,8 @@ $(B)/$(library): $(B)/shared.o libaio.map
 # Nothing global but the API, so that other Rust libraries fit into the same program; and weak, so
 # that a program which defines a function of the same name keeps its own, as it does with the
 # original's one object per function.
-$(B)/libaio.a: $(B)/static.o
-	$(OBJCOPY) --wildcard --keep-global-symbol='io_*' --weaken $< $(B)/libaio.o
+$(B)/libaio.a: $(B)/static.o Makefile
+	$(OBJCOPY) --wildcard --keep-global-symbol='io_*' --weaken-symbol='io_*' $< $(B)/libaio.o
 	rm -f $@
 	$(AR) rcsD $@ $(B)/libaio.o
 

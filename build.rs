@@ -11,12 +11,27 @@ use std::process::Command;
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    reap_where_it_can_be_done();
     link_as_libaio(&root, &out);
     generate_header(&root, &out.join("libaio.h"));
     generate_pkg_config(&root, &out.join("libaio.pc"));
     // The tests ask the cc crate for the compiler of this machine.
     let target = env::var("TARGET").expect("cargo sets it");
     println!("cargo:rustc-env=LIBAIO_RS_TARGET={target}");
+}
+
+/// `cfg(reaps_in_user_space)`, for the machines on which completions are taken from the ring without
+/// a system call: src/kernel/thread.rs has their thread pointers, and the gate needs words of 64
+/// bits.
+fn reap_where_it_can_be_done() {
+    println!("cargo:rustc-check-cfg=cfg(reaps_in_user_space, without_exclusion)");
+    let cfg = |name: &str| env::var(name).expect("cargo sets it");
+    let machine = cfg("CARGO_CFG_TARGET_ARCH");
+    if ["x86_64", "aarch64", "riscv64"].contains(&machine.as_str())
+        && cfg("CARGO_CFG_TARGET_POINTER_WIDTH") == "64"
+    {
+        println!("cargo:rustc-cfg=reaps_in_user_space");
+    }
 }
 
 /// The arguments for plain `cargo build`. The installed library is linked by the Makefile.

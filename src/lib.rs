@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Every call answers with a number at or above 0, or with a negated error number; the C
-//! library's `errno` is never touched. Nothing here allocates, locks, prints, starts a thread or
-//! installs a signal handler.
+//! library's `errno` is never touched. Nothing here allocates, prints, starts a thread or installs a
+//! signal handler.
 
 #![no_std]
 #![deny(missing_docs)]
@@ -30,6 +30,9 @@ mod context;
 mod errno;
 #[allow(unsafe_code)] // system calls, and memory shared with the kernel
 mod kernel;
+#[cfg(reaps_in_user_space)]
+#[allow(unsafe_code)] // reads the environment
+mod settings;
 
 /// A final link artefact must have a panic handler. No code path reaches it: the shared library
 /// is linked with `-z defs`, and a call to any of core's panic functions would leave

@@ -20,12 +20,7 @@ use support::{
 };
 
 /// Programs for another test: they print where they are, or what only ours can answer.
-const NOT_HERE: &[&str] = &[
-    "layout_probe",
-    "which",
-    "crashes_original",
-    "interpose_static",
-];
+const NOT_HERE: &[&str] = &["layout_probe", "which", "crashes_original"];
 
 /// Programs about symbols that a static library does not have.
 const DYNAMIC_ONLY: &[&str] = &["old_abi"];

@@ -3,10 +3,10 @@
 // What pointers may be is said for each argument, in the words of the module above.
 #![allow(clippy::missing_safety_doc)]
 
+use super::is_plausible;
 use super::types::{io_callback_t, io_context_t, io_event, iocb};
-use super::{is_plausible, polls};
 use crate::context::Context;
-use crate::errno::{into_c, Errno, Result};
+use crate::errno::{into_c, Errno};
 use crate::kernel::{self, timespec};
 use core::mem::{transmute, MaybeUninit};
 use core::ptr::null_mut;
@@ -71,8 +71,8 @@ pub unsafe extern "C" fn io_queue_run(ctx: io_context_t) -> c_int {
         let mut event = MaybeUninit::<io_event>::uninit();
         // SAFETY: room for one event, in a local that outlives the call.
         let taken = unsafe { getevents(ctx, 0, 1, event.as_mut_ptr(), &AT_ONCE) };
-        if taken != Ok(1) {
-            return into_c(taken);
+        if taken != 1 {
+            return taken;
         }
         // SAFETY: one event was written.
         let event = unsafe { event.assume_init() };
@@ -209,7 +209,7 @@ pub unsafe extern "C" fn io_getevents(
     timeout: *mut timespec,
 ) -> c_int {
     // SAFETY: the same contract.
-    into_c(unsafe { getevents(ctx, min_nr, nr, events, timeout) })
+    unsafe { getevents(ctx, min_nr, nr, events, timeout) }
 }
 
 /// The same as io_getevents(), with the signal mask replaced by *sigmask while it waits, in one
@@ -233,7 +233,7 @@ pub unsafe extern "C" fn io_pgetevents(
 ) -> c_int {
     // SAFETY: the caller's timeout, and room for nr events.
     into_c(unsafe {
-        Context(ctx).reap(polls(timeout), || {
+        Context(ctx).reap(min_nr, nr, events, timeout, !sigmask.is_null(), move || {
             kernel::io_pgetevents(ctx, min_nr, nr, events, timeout, sigmask)
         })
     })
@@ -244,7 +244,7 @@ pub unsafe extern "C" fn io_pgetevents(
 #[no_mangle]
 pub unsafe extern "C" fn io_queue_wait(ctx: io_context_t, timeout: *mut timespec) -> c_int {
     // SAFETY: the caller's timeout; no event is written.
-    into_c(unsafe { getevents(ctx, 0, 0, null_mut(), timeout) })
+    unsafe { getevents(ctx, 0, 0, null_mut(), timeout) }
 }
 
 /// What every function that takes events without a signal mask comes down to. They do not call
@@ -255,11 +255,11 @@ pub(super) unsafe fn getevents(
     nr: c_long,
     events: *mut io_event,
     timeout: *const timespec,
-) -> Result {
+) -> c_int {
     // SAFETY: the caller's timeout, and room for nr events.
-    unsafe {
-        Context(ctx).reap(polls(timeout), || {
+    into_c(unsafe {
+        Context(ctx).reap(min_nr, nr, events, timeout, false, move || {
             kernel::io_getevents(ctx, min_nr, nr, events, timeout)
         })
-    }
+    })
 }

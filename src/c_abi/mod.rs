@@ -29,12 +29,3 @@ pub(crate) fn is_plausible<T>(address: *const T) -> bool {
     const LAST: usize = usize::MAX - 2 * 4096;
     (FIRST..=LAST).contains(&(address as usize))
 }
-
-/// Whether a timeout says not to wait.
-///
-/// # Safety
-/// It must be NULL, readable, or nothing that a program can map.
-unsafe fn polls<T: crate::kernel::Timeout>(timeout: *const T) -> bool {
-    // SAFETY: the caller's promise. Programs may keep it in packed structures.
-    is_plausible(timeout) && unsafe { timeout.read_unaligned() }.is_zero()
-}

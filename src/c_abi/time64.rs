@@ -1,7 +1,6 @@
 //! What `libaio.h` calls on 32-bit machines when the program is built with `_TIME_BITS=64`: the
 //! functions of the same names without `_time64`, with a 64-bit `struct timespec`.
 
-use super::polls;
 use super::types::{io_context_t, io_event};
 use crate::context::Context;
 use crate::errno::into_c;
@@ -19,7 +18,7 @@ pub unsafe extern "C" fn io_getevents_time64(
 ) -> c_int {
     // SAFETY: the caller's timeout, and room for nr events.
     into_c(unsafe {
-        Context(ctx).reap(polls(timeout), || {
+        Context(ctx).reap(min_nr, nr, events, timeout, false, move || {
             kernel::io_getevents_time64(ctx, min_nr, nr, events, timeout)
         })
     })
@@ -37,7 +36,7 @@ pub unsafe extern "C" fn io_pgetevents_time64(
 ) -> c_int {
     // SAFETY: the caller's timeout, and room for nr events.
     into_c(unsafe {
-        Context(ctx).reap(polls(timeout), || {
+        Context(ctx).reap(min_nr, nr, events, timeout, !sigmask.is_null(), move || {
             kernel::io_pgetevents_time64(ctx, min_nr, nr, events, timeout, sigmask)
         })
     })

@@ -25,11 +25,11 @@ pub unsafe extern "C" fn io_getevents(
     timeout: *const timespec,
 ) -> c_int {
     // SAFETY: the caller's pointers.
-    into_c(unsafe { getevents(ctx, 1, nr, events, timeout) })
+    unsafe { getevents(ctx, 1, nr, events, timeout) }
 }
 
 /// Like today's, answers at once.
 pub unsafe extern "C" fn io_queue_wait(ctx: io_context_t, timeout: *const timespec) -> c_int {
     // SAFETY: the caller's pointers.
-    into_c(unsafe { getevents(ctx, 0, 0, null_mut(), timeout) })
+    unsafe { getevents(ctx, 0, 0, null_mut(), timeout) }
 }

@@ -1,19 +1,20 @@
 //! Who serves a handle. This is the one place where that is decided: the C functions hand every
 //! call to a [`Context`], and everything behind it is one of the servers.
 //!
-//! Today there is one server, kernel AIO, and one question: may the ring at the handle be looked
-//! at without asking the kernel? For rings that this library set up and that are still listed the
-//! answer is yes. Any other handle, be it a context that the program made with the raw system
-//! call, a ring moved by `mremap(2)`, a context already destroyed, or a number that never was one,
-//! is the kernel's to judge.
+//! Completions have two servers: the ring, which is in this process's memory, and the kernel. The
+//! ring serves contexts that this library set up and that are still listed (`reap.rs`). Any other
+//! handle, be it a context that the program made with the raw system call, a ring moved by
+//! `mremap(2)`, a context already destroyed, or a number that never was one, is the kernel's.
 
+mod gate;
 mod listed;
+mod reap;
 
 use crate::c_abi::is_plausible;
 use crate::c_abi::types::{io_context_t, io_event, iocb};
 use crate::errno::{Errno, Result};
-use crate::kernel::{self, Ring};
-use core::ptr::{null, null_mut};
+use crate::kernel;
+use gate::{Stop, Thread};
 use libc::{c_int, c_long};
 
 /// A handle as the program gave it: anything at all.
@@ -31,26 +32,44 @@ impl Context {
         // A sandbox may answer 0 without making the call; then the address was never looked at.
         if is_plausible(ctxp) {
             // SAFETY: the kernel has just read and written there.
-            listed::add(unsafe { ctxp.read_unaligned() });
+            let address = unsafe { ctxp.read_unaligned() } as usize;
+            if address != 0 {
+                listed::add(address, this_thread());
+            }
         }
         Ok(answer)
     }
 
-    /// Destroys the context, after everything in flight has completed.
+    /// Destroys the context, after everything in flight has completed. Threads that reap it get
+    /// events or `EINVAL`.
     ///
     /// # Safety
-    /// No other thread may poll the context with a zero timeout meanwhile, as with the original:
-    /// its ring goes away.
+    /// The handle may be anything; buffers of requests in flight are the kernel's until this
+    /// returns.
     pub unsafe fn destroy(self) -> Result {
-        // First out of the list, so that whoever finds it there finds a mapped ring.
-        let was_listed = listed::remove(self.0);
+        let address = self.0 as usize;
         // SAFETY: the same contract.
-        let answer = unsafe { kernel::io_destroy(self.0) };
+        let ask_kernel = || unsafe { kernel::io_destroy(self.0) };
+        let Some(entry) = listed::find(address) else {
+            return ask_kernel();
+        };
         // A forked child may not destroy its parent's contexts, but still has their rings mapped.
-        if was_listed && answer.is_err() {
-            listed::add(self.0);
+        if !entry.is_ours() {
+            let answer = ask_kernel();
+            if answer.is_ok() {
+                entry.mark_gone(address);
+            }
+            return answer;
         }
-        answer
+        // After EINVAL there is no such context; after any other error, which only a sandbox
+        // gives, there is.
+        let failed = |answer: &Result| !matches!(answer, Ok(_) | Err(Errno::EINVAL));
+        match entry.destroy(address, this_thread(), ask_kernel, failed) {
+            Ok(answer) => answer,
+            Err(Stop::Destroyed) => Err(Errno::EINVAL),
+            // The ring cannot go away under the reap that this call's signal handler interrupted.
+            Err(Stop::Interrupted) => Err(Errno::EAGAIN),
+        }
     }
 
     /// Queues requests.
@@ -71,46 +90,9 @@ impl Context {
         // SAFETY: the same contract.
         unsafe { kernel::io_cancel(self.0, iocb, event) }
     }
+}
 
-    /// Takes completions. `polls` says that the timeout is zero, and `ask_kernel` makes the
-    /// system call that is meant.
-    ///
-    /// A poll of an empty ring is answered here, whatever the other arguments are, because the
-    /// original does so: 0, without a system call.
-    ///
-    /// # Safety
-    /// As [`Context::destroy`]: no other thread may destroy the context during a poll.
-    pub unsafe fn reap(self, polls: bool, ask_kernel: impl FnOnce() -> Result) -> Result {
-        // SAFETY: the same contract.
-        if polls && unsafe { self.is_empty() } {
-            return Ok(0);
-        }
-        ask_kernel()
-    }
-
-    /// Whether this is a live context whose ring is empty. Never reads through a bad handle.
-    ///
-    /// # Safety
-    /// As [`Context::destroy`].
-    unsafe fn is_empty(self) -> bool {
-        (listed::contains(self.0) || self.is_live()) && {
-            // SAFETY: the kernel knows the handle, so a ring is mapped there, unless it is
-            // destroyed at this moment, which the caller excludes.
-            let ring = unsafe { Ring::at(self.0) };
-            ring.has_known_layout() && ring.is_empty()
-        }
-    }
-
-    /// Asks the kernel, with a call that can neither wait nor take an event.
-    fn is_live(self) -> bool {
-        // A ring begins a page. So much is seen without the kernel, in whose place a sandbox may
-        // answer 0 to anything.
-        if !is_plausible(self.0) || self.0 as usize % 4096 != 0 {
-            return false;
-        }
-        // SAFETY: for 0 events nothing is written.
-        let answer = unsafe { kernel::io_getevents(self.0, 0, 0, null_mut(), null()) };
-        // The kernel looks for pending signals after it has found the context.
-        matches!(answer, Ok(_) | Err(Errno::EINTR))
-    }
+#[inline(always)]
+fn this_thread() -> Thread {
+    Thread::with_pointer(kernel::thread_pointer())
 }

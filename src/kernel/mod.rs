@@ -8,12 +8,16 @@
 mod pgetevents;
 mod ring;
 mod syscall;
+mod thread;
 mod timeout;
 
 pub use pgetevents::io_pgetevents;
 #[cfg(target_pointer_width = "32")]
 pub use pgetevents::{io_getevents_time64, io_pgetevents_time64};
 pub use ring::Ring;
+#[cfg(reaps_in_user_space)]
+pub use thread::wipe_on_fork;
+pub use thread::{sleep, thread_pointer};
 #[cfg(target_pointer_width = "32")]
 pub use timeout::timespec64;
 pub use timeout::{timespec, Timeout};

@@ -1,0 +1,146 @@
+/*
+ * The ring behind the handle. Emulators and benchmarks read it and move its head themselves, so
+ * its form is part of the interface, and so is that the library keeps nothing of it to itself.
+ */
+#include "helpers.h"
+
+enum { ID, NR, HEAD, TAIL, MAGIC, COMPAT, INCOMPAT, HEADER_LENGTH }; /* struct aio_ring */
+
+static io_context_t ctx;
+static volatile unsigned *ring;
+static struct iocb iocbs[8];
+static struct io_event events[8];
+static char *buffer;
+static int file;
+
+static void complete(int count)
+{
+    struct iocb *list[8];
+    int i;
+
+    for (i = 0; i < count; i++) {
+        io_prep_pread(&iocbs[i], file, buffer, 100 + i, 0);
+        iocbs[i].data = buffer + i;
+        list[i] = &iocbs[i];
+    }
+    CALL_AS("io_submit", io_submit(ctx, count, list));
+}
+
+static void say_ring(void)
+{
+    printf("  waiting in the ring: %u\n", (ring[TAIL] + ring[NR] - ring[HEAD]) % ring[NR]);
+}
+
+static void skip(unsigned how_many) { ring[HEAD] = (ring[HEAD] + how_many) % ring[NR]; }
+
+static void take(const char *what, int count)
+{
+    long answer = QUIETLY(io_getevents(ctx, 0, count, events, AT_ONCE)), i;
+
+    show(what, answer);
+    for (i = 0; i < answer; i++)
+        printf("  request %d, res %ld, %s\n", (int)(events[i].obj - iocbs), (long)events[i].res,
+               events[i].data == buffer + (events[i].obj - iocbs) ? "its data" : "other data");
+}
+
+/* The ring is a shared mapping of a file: a child cannot use the context, but can steal from it. */
+static void steal(void) { skip(1); }
+
+static void header(int asked)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_CONF), page = sysconf(_SC_PAGESIZE);
+    long most = asked > 4 * cpus ? asked : 4 * cpus;
+    long bytes = (32 + 32 * (2 * most + 2) + page - 1) / page * page;
+    io_context_t own = 0;
+    volatile unsigned *its;
+
+    NEED(io_setup(asked, &own) == 0);
+    its = (volatile unsigned *)own;
+    printf("%d: magic %x, compat %u, incompat %u, header %u, head %u, tail %u, %s\n", asked,
+           its[MAGIC], its[COMPAT], its[INCOMPAT], its[HEADER_LENGTH], its[HEAD], its[TAIL],
+           its[NR] == (unsigned)((bytes - 32) / 32) ? "as many as computed" : "another number");
+    fprintf(stderr, "%u events\n", its[NR]);
+    NEED(io_destroy(own) == 0);
+}
+
+int main(void)
+{
+    struct io_event *slot;
+    unsigned right;
+    int i;
+
+    start();
+    ctx = context();
+    ring = (volatile unsigned *)ctx;
+    buffer = buffer_of(4096);
+    file = file_of(4096, O_RDONLY);
+
+    puts("- its header");
+    printf("at the start of a page: %s\n",
+           (uintptr_t)ctx % (uintptr_t)sysconf(_SC_PAGESIZE) ? "no" : "yes");
+    header(1);
+    header(64);
+    header(1024);
+
+    puts("- events go in at the tail and out at the head");
+    complete(3);
+    say_ring();
+    slot = (struct io_event *)((char *)ctx + ring[HEADER_LENGTH]) + ring[HEAD];
+    printf("the first slot: request %d, res %ld\n", (int)(slot->obj - iocbs), (long)slot->res);
+    take("one", 1);
+    say_ring();
+    take("the others", 8);
+    say_ring();
+
+    puts("- moved by the program");
+    complete(4);
+    skip(2);
+    take("after two were skipped", 8);
+    complete(2);
+    skip(2);
+    take("after all were skipped", 8);
+    CALL(io_getevents(ctx, -1, -1, NULL, AT_ONCE));
+    complete(2);
+    take("both", 8);
+    ring[HEAD] = (ring[HEAD] + ring[NR] - 1) % ring[NR];
+    take("the last, given back", 8);
+    say_ring();
+
+    puts("- moved between two calls, often enough to go round");
+    for (i = 0; i < 200; i++) {
+        struct iocb *list[2] = {&iocbs[0], &iocbs[1]};
+        NEED(io_submit(ctx, 2, list) == 2);
+        skip(1);
+        if (io_getevents(ctx, 1, 8, events, NULL) != 1 || events[0].obj != &iocbs[1])
+            puts("WRONG EVENT");
+    }
+    say_ring();
+
+    puts("- a head beyond the ring: aio_read_events_ring() takes it modulo the length");
+    ring[HEAD] += ring[NR];
+    CALL(io_getevents(ctx, -1, -1, NULL, AT_ONCE));
+    take("nothing there", 8);
+    printf("the head is %s\n", ring[HEAD] < ring[NR] ? "in the ring again" : "still beyond");
+    CALL(io_getevents(ctx, -1, -1, NULL, AT_ONCE));
+    complete(1);
+    ring[HEAD] += ring[NR];
+    take("one there", 8);
+
+    puts("- another magic: the original asks the kernel then, which does not look at it");
+    right = ring[MAGIC];
+    ring[MAGIC] = 0;
+    CALL(io_getevents(ctx, -1, -1, NULL, AT_ONCE));
+    CALL(io_getevents(ctx, 0, 1, NULL, AT_ONCE));
+    CALL(io_queue_run(ctx));
+    complete(1);
+    take("one there", 8);
+    ring[MAGIC] = right;
+    CALL(io_getevents(ctx, -1, -1, NULL, AT_ONCE));
+
+    puts("- stolen by a forked child");
+    complete(3);
+    in_child("child", steal);
+    take("what it left", 8);
+    CALL(io_destroy(ctx));
+    return 0;
+}

@@ -1,0 +1,519 @@
+//! All interleavings of the gate's protocol, by loom: src/context/gate.rs itself, over loom's
+//! atomics, with a model of the kernel and of the ring.
+//!
+//! What only one thread may touch at a time (the head, the mapping) is in loom's cells, which fail
+//! when two threads touch them at once or without ordering between them; so is each event's slot,
+//! which a completion may overwrite once it is behind the head.
+
+// The library uses all of it.
+#[allow(dead_code)]
+#[path = "../src/context/gate.rs"]
+mod gate;
+
+use gate::{Access, Entry, Look, Reaped, Stop, Thread, Word};
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::sync::{Arc, Mutex};
+use loom::thread;
+
+const RING: usize = 0x7000;
+const OTHER_RING: usize = 0x9000;
+/// Slots of the ring. One stays free, so a third completion waits for the first to be taken.
+const NR: usize = 3;
+
+impl Word for AtomicUsize {
+    fn load(&self, order: Ordering) -> usize {
+        AtomicUsize::load(self, order)
+    }
+    fn store(&self, value: usize, order: Ordering) {
+        AtomicUsize::store(self, value, order)
+    }
+    fn compare_exchange(
+        &self,
+        old: usize,
+        new: usize,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<usize, usize> {
+        AtomicUsize::compare_exchange(self, old, new, success, failure)
+    }
+    fn fetch_sub(&self, count: usize, order: Ordering) -> usize {
+        AtomicUsize::fetch_sub(self, count, order)
+    }
+    fn wait(_: u32) {
+        thread::yield_now();
+    }
+}
+
+/// A word that does not change once it is the gate's: everybody passes. The fault that the models
+/// must find.
+struct NoGate(AtomicUsize);
+
+impl Word for NoGate {
+    fn load(&self, order: Ordering) -> usize {
+        self.0.load(order)
+    }
+    fn store(&self, value: usize, order: Ordering) {
+        self.0.store(value, order)
+    }
+    fn compare_exchange(
+        &self,
+        _: usize,
+        _: usize,
+        _: Ordering,
+        _: Ordering,
+    ) -> Result<usize, usize> {
+        Ok(0)
+    }
+    fn fetch_sub(&self, _: usize, _: Ordering) -> usize {
+        0
+    }
+    fn wait(_: u32) {
+        thread::yield_now();
+    }
+}
+
+fn thread_number(number: usize) -> Thread {
+    Thread::with_pointer(number * 64)
+}
+
+/// The part of `struct aio_ring` that matters, and the kernel's own state.
+struct Ring {
+    mapped: UnsafeCell<bool>,
+    head: UnsafeCell<usize>,
+    tail: AtomicUsize,
+    slots: [UnsafeCell<u32>; NR],
+    /// The kernel's lock, and whether the context is alive.
+    kernel: Mutex<bool>,
+    /// What the completer knows of the head: the kernel reads it with an acquire, which the model
+    /// cannot, because the head is in a cell. Stored by whoever moves the head, after the fact.
+    seen_head: AtomicUsize,
+}
+
+impl Ring {
+    fn new() -> Ring {
+        Ring {
+            mapped: UnsafeCell::new(true),
+            head: UnsafeCell::new(0),
+            tail: AtomicUsize::new(0),
+            slots: [(); NR].map(|()| UnsafeCell::new(0)),
+            kernel: Mutex::new(true),
+            seen_head: AtomicUsize::new(0),
+        }
+    }
+
+    /// aio_complete(): the event, then the tail. False if there is no room.
+    fn complete(&self, event: u32) -> bool {
+        let tail = self.tail.load(Ordering::Relaxed);
+        if (tail + 1) % NR == self.seen_head.load(Ordering::Acquire) {
+            return false;
+        }
+        self.slots[tail].with_mut(|slot| unsafe { *slot = event });
+        self.tail.store((tail + 1) % NR, Ordering::Release);
+        true
+    }
+
+    /// What both kinds of reapers do. The head must be theirs alone.
+    fn take(&self, at_most: usize) -> Vec<u32> {
+        let mut head = self.head.with_mut(|head| unsafe { *head });
+        let tail = self.tail.load(Ordering::Acquire);
+        let mut events = Vec::new();
+        while head != tail && events.len() < at_most {
+            events.push(self.slots[head].with(|slot| unsafe { *slot }));
+            head = (head + 1) % NR;
+        }
+        self.head.with_mut(|at| unsafe { *at = head });
+        self.seen_head.store(head, Ordering::Release);
+        events
+    }
+
+    /// io_getevents(2): none if the context is dead.
+    fn kernel_reap(&self, at_most: usize) -> Vec<u32> {
+        let alive = self.kernel.lock().unwrap();
+        if *alive {
+            self.take(at_most)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// io_destroy(2).
+    fn kernel_destroy(&self) {
+        let mut alive = self.kernel.lock().unwrap();
+        *alive = false;
+        drop(alive);
+        self.mapped.with_mut(|mapped| unsafe { *mapped = false });
+    }
+}
+
+struct World<W> {
+    slot: W,
+    gate: W,
+    ring: Ring,
+}
+
+impl World<AtomicUsize> {
+    fn new() -> Arc<Self> {
+        World::with(AtomicUsize::new)
+    }
+}
+
+impl<W: Word + 'static> World<W> {
+    fn with(word: impl Fn(usize) -> W) -> Arc<World<W>> {
+        let world = World {
+            slot: word(0),
+            gate: word(0),
+            ring: Ring::new(),
+        };
+        assert!(world.entry().give(RING, thread_number(9), true));
+        Arc::new(world)
+    }
+
+    fn entry(&self) -> Entry<'_, W> {
+        Entry {
+            slot: &self.slot,
+            gate: &self.gate,
+        }
+    }
+
+    /// io_getevents() of the library, by one event; falls back to the kernel.
+    fn reap(&self, number: usize) -> Vec<u32> {
+        let look = AtRing {
+            ring: &self.ring,
+            polls: false,
+        };
+        match self
+            .entry()
+            .reap(RING, thread_number(number), true, false, look)
+        {
+            Ok(Reaped::Answered(events)) => events,
+            Ok(Reaped::Entered(counted)) => {
+                let events = self.ring.kernel_reap(1);
+                counted.leave();
+                events
+            }
+            Err(Stop::Destroyed) => Vec::new(),
+            Err(Stop::Interrupted) => panic!("no signal handler here"),
+        }
+    }
+
+    /// A poll: with a thread in the kernel it may only look.
+    fn poll(&self, number: usize) {
+        let look = AtRing {
+            ring: &self.ring,
+            polls: true,
+        };
+        let reaped = self
+            .entry()
+            .reap(RING, thread_number(number), false, true, look);
+        if let Ok(Reaped::Entered(counted)) = reaped {
+            counted.leave();
+        }
+    }
+
+    /// A call that must go into the kernel.
+    fn reap_in_kernel(&self, number: usize) -> Vec<u32> {
+        match self.entry().enter(RING, thread_number(number)) {
+            Ok(counted) => {
+                let events = self.ring.kernel_reap(1);
+                counted.leave();
+                events
+            }
+            Err(_) => Vec::new(),
+        }
+    }
+
+    fn destroy(&self, number: usize) {
+        let destroyed = self.entry().destroy(
+            RING,
+            thread_number(number),
+            || self.ring.kernel_destroy(),
+            |()| false,
+        );
+        assert!(destroyed.is_ok());
+    }
+}
+
+struct AtRing<'a> {
+    ring: &'a Ring,
+    polls: bool,
+}
+
+impl Look<Vec<u32>> for AtRing<'_> {
+    fn look(self, access: Access, may_move: impl FnOnce() -> bool) -> Option<Vec<u32>> {
+        assert!(self.ring.mapped.with(|mapped| unsafe { *mapped }), "fault");
+        if self.polls || access == Access::Look {
+            // With an atomic head a look beside the kernel is no race; here it must not touch it.
+            return None;
+        }
+        assert!(may_move());
+        let events = self.ring.take(1);
+        (!events.is_empty()).then_some(events)
+    }
+}
+
+fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    // One more in the long form, which takes hours.
+    let further = std::env::var_os("LIBAIO_RS_LONG").is_some() as usize;
+    builder.preemption_bound = Some(preemptions + further);
+    builder.max_branches = 10_000;
+    builder.check(body);
+}
+
+type Reaper<W> = fn(&World<W>, usize) -> Vec<u32>;
+
+/// Starts a thread for each, completes events beside them, and returns what was taken, by whom.
+fn run<W: Word + Send + Sync + 'static>(
+    world: &Arc<World<W>>,
+    events: u32,
+    reapers: &[Reaper<W>],
+) -> Vec<u32> {
+    let threads: Vec<_> = reapers
+        .iter()
+        .enumerate()
+        .map(|(number, &reaper)| {
+            let world = Arc::clone(world);
+            thread::spawn(move || reaper(&world, number + 1))
+        })
+        .collect();
+    let mut completed = 0;
+    for event in 1..=events {
+        completed += world.ring.complete(event) as u32;
+    }
+    let mut taken: Vec<u32> = threads
+        .into_iter()
+        .flat_map(|thread| thread.join().unwrap())
+        .collect();
+    taken.extend(world.ring.kernel_reap(NR));
+    taken.sort();
+    let once: Vec<u32> = (1..=completed).collect();
+    if *world.ring.kernel.lock().unwrap() {
+        assert_eq!(taken, once, "each completion once");
+    } else {
+        taken.dedup_by(|a, b| a == b && panic!("{a} twice"));
+    }
+    taken
+}
+
+#[test]
+fn two_reapers_beside_a_kernel_reaper() {
+    model(1, || {
+        let world = World::new();
+        run(
+            &world,
+            2,
+            &[World::reap, World::reap, World::reap_in_kernel],
+        );
+    });
+}
+
+#[test]
+fn the_last_slot_is_not_overwritten_before_it_is_read() {
+    model(2, || {
+        let world = World::new();
+        // Three into a ring of two: the third waits until a slot has been read.
+        run(&world, 3, &[World::reap, World::reap_in_kernel]);
+    });
+}
+
+#[test]
+fn a_reaper_that_polls_beside_the_kernel() {
+    model(1, || {
+        let world = World::new();
+        run(
+            &world,
+            2,
+            &[
+                |world, number| {
+                    world.poll(number);
+                    world.reap(number)
+                },
+                World::reap_in_kernel,
+                |world, number| {
+                    world.poll(number);
+                    Vec::new()
+                },
+            ],
+        );
+    });
+}
+
+#[test]
+fn two_reapers_beside_a_destroyer() {
+    model(1, || {
+        let world = World::new();
+        run(
+            &world,
+            1,
+            &[World::reap, World::reap, |world, number| {
+                world.destroy(number);
+                Vec::new()
+            }],
+        );
+    });
+}
+
+#[test]
+fn everybody_at_once() {
+    model(0, || {
+        let world = World::new();
+        run(
+            &world,
+            2,
+            &[
+                World::reap,
+                World::reap,
+                World::reap_in_kernel,
+                |world, number| {
+                    world.destroy(number);
+                    Vec::new()
+                },
+            ],
+        );
+    });
+}
+
+/// A ring is destroyed, and its entry goes to another, while a call for it is on its way.
+#[test]
+fn an_entry_that_changes_its_ring() {
+    model(1, || {
+        let world = World::new();
+        run(
+            &world,
+            1,
+            &[World::reap, World::reap_in_kernel, |world, number| {
+                world.destroy(number);
+                let given = world.entry().give(OTHER_RING, thread_number(number), true);
+                // Not while anybody is counted; and then calls for the first ring are turned away.
+                assert!(!given || world.entry().is_live(OTHER_RING));
+                Vec::new()
+            }],
+        );
+    });
+}
+
+/// A new ring at the address of one that is being destroyed gets its entry, and the threads that
+/// still are in the kernel for the old one are counted there.
+#[test]
+fn the_same_address_again() {
+    model(2, || {
+        let world = World::new();
+        run(
+            &world,
+            1,
+            &[World::reap_in_kernel, |world, number| {
+                world.destroy(number);
+                *world.ring.kernel.lock().unwrap() = true;
+                world
+                    .ring
+                    .mapped
+                    .with_mut(|mapped| unsafe { *mapped = true });
+                assert!(world.entry().give_again(RING, true));
+                world.reap(number)
+            }],
+        );
+    });
+}
+
+/// loom reports what it finds by a panic.
+#[test]
+#[should_panic]
+fn without_the_gate_reapers_collide() {
+    model(2, || {
+        let world = World::with(|value| NoGate(AtomicUsize::new(value)));
+        run(&world, 1, &[World::reap, World::reap_in_kernel]);
+    });
+}
+
+#[test]
+#[should_panic]
+fn without_the_gate_a_ring_goes_away_under_a_reaper() {
+    model(2, || {
+        let world = World::with(|value| NoGate(AtomicUsize::new(value)));
+        run(
+            &world,
+            0,
+            &[World::reap, |world, number| {
+                world.destroy(number);
+                Vec::new()
+            }],
+        );
+    });
+}
+
+/// Not a matter of interleavings: a signal handler runs inside of its own thread's reap.
+#[test]
+fn a_signal_handler_inside_of_a_reap() {
+    struct Handler<'a>(&'a World<AtomicUsize>);
+    impl Look<()> for Handler<'_> {
+        fn look(self, _: Access, may_move: impl FnOnce() -> bool) -> Option<()> {
+            let (entry, thread) = (self.0.entry(), thread_number(1));
+            let look = AtRing {
+                ring: &self.0.ring,
+                polls: true,
+            };
+            let again = entry.reap(RING, thread, true, true, look);
+            assert!(matches!(again, Err(Stop::Interrupted)));
+            assert!(matches!(entry.enter(RING, thread), Err(Stop::Interrupted)));
+            let destroyed = entry.destroy(RING, thread, || panic!("under a reap"), |()| true);
+            assert!(matches!(destroyed, Err(Stop::Interrupted)));
+            assert!(!entry.give(OTHER_RING, thread, true));
+            assert!(entry.is_live(RING) && may_move());
+            Some(())
+        }
+    }
+    model(1, || {
+        let world = World::new();
+        let thread = thread_number(1);
+        let reaped = world
+            .entry()
+            .reap(RING, thread, true, true, Handler(&world));
+        assert!(matches!(reaped, Ok(Reaped::Answered(()))));
+        assert!(world.ring.complete(1));
+        assert_eq!(world.reap(2), [1]);
+    });
+}
+
+/// Nor this: the handler forks, and the child goes on with the reap; its gates are wiped.
+#[test]
+fn a_child_forked_inside_of_a_reap() {
+    struct Forked<'a>(&'a World<AtomicUsize>);
+    impl Look<()> for Forked<'_> {
+        fn look(self, _: Access, may_move: impl FnOnce() -> bool) -> Option<()> {
+            self.0.gate.store(0, Ordering::Relaxed);
+            assert!(!may_move());
+            None
+        }
+    }
+    model(1, || {
+        let world = World::new();
+        let thread = thread_number(1);
+        match world.entry().reap(RING, thread, true, true, Forked(&world)) {
+            Ok(Reaped::Entered(counted)) => counted.leave(),
+            _ => panic!("the kernel must be asked"),
+        }
+        assert!(!world.entry().is_ours());
+        assert_eq!(world.gate.load(Ordering::Relaxed), 0);
+    });
+}
+
+/// A thread that never comes back from the kernel costs speed only, however many there are.
+#[test]
+fn threads_that_never_leave() {
+    model(1, || {
+        let world = World::new();
+        for _ in 0..1100 {
+            assert!(world.entry().enter(RING, thread_number(1)).is_ok());
+        }
+        assert!(world.ring.complete(1));
+        assert_eq!(world.reap(2), [1], "by the kernel");
+        let full = world.gate.load(Ordering::Relaxed);
+        assert!(world.entry().is_ours());
+        world.poll(2);
+        assert_eq!(world.gate.load(Ordering::Relaxed), full);
+        world.destroy(3);
+        assert!(!world.entry().give(OTHER_RING, thread_number(3), true));
+        assert!(world.entry().give_again(RING, true));
+    });
+}

@@ -1,0 +1,349 @@
+/*
+ * Many threads in all calls on a few contexts, which come and go, with signals whose handlers reap
+ * too, and forks. Every request must complete exactly once, for whoever reaps it.
+ *
+ * stress SECONDS REQUESTS [steady]: until both are reached. Exit status 1 if a completion was lost,
+ * doubled or never asked for. "steady" leaves the contexts alone.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <libaio.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CONTEXTS = 3, WORKERS = 4, REQUESTS = 192, BATCH = 8, BLOCK = 512 };
+enum { FREE, CLAIMED, IN_FLIGHT };
+
+#define NEED(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #condition, strerror(errno));   \
+            exit(2);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+struct request {
+    struct iocb iocb; /* first: an event's obj is the request's address */
+    atomic_int state;
+    char *buffer;
+};
+
+struct place {
+    _Atomic(io_context_t) ctx;
+    atomic_bool open;      /* new requests may be submitted */
+    atomic_int submitting; /* threads that are about to */
+    atomic_long in_flight;
+    struct request requests[REQUESTS];
+};
+
+static struct place places[CONTEXTS];
+static atomic_long submitted, completed, doubled, bogus, contexts_made, children, taken_by_handlers;
+static atomic_bool stop;
+static int zero, direct, counter;
+static pthread_t workers[WORKERS];
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "%s\n", what);
+    _exit(1);
+}
+
+/* Every event comes through here, in any thread, also in signal handlers. */
+static void account(struct iocb *iocb)
+{
+    struct request *request = (struct request *)iocb;
+    int i;
+
+    for (i = 0; i < CONTEXTS; i++) {
+        struct place *place = &places[i];
+        if (request < place->requests || request >= place->requests + REQUESTS)
+            continue;
+        if (atomic_exchange(&request->state, FREE) != IN_FLIGHT)
+            atomic_fetch_add(&doubled, 1);
+        atomic_fetch_sub(&place->in_flight, 1);
+        atomic_fetch_add(&completed, 1);
+        return;
+    }
+    atomic_fetch_add(&bogus, 1);
+}
+
+static void callback(io_context_t ctx, struct iocb *iocb, long res, long res2)
+{
+    (void)ctx;
+    (void)res;
+    (void)res2;
+    account(iocb);
+}
+
+static long account_all(long count, struct io_event *events)
+{
+    long i;
+
+    if (count > BATCH)
+        fail("more events than asked for");
+    for (i = 0; i < count; i++)
+        account(events[i].obj);
+    return count;
+}
+
+static unsigned random_below(unsigned *seed, unsigned limit)
+{
+    *seed = *seed * 1103515245u + 12345u;
+    return (*seed >> 16) % limit;
+}
+
+static void submit(struct place *place, unsigned *seed)
+{
+    struct iocb *list[BATCH];
+    int count = 0, wanted = 1 + (int)random_below(seed, BATCH), from, i, answer = 0;
+    io_context_t ctx;
+
+    atomic_fetch_add(&place->submitting, 1);
+    if (!atomic_load(&place->open))
+        goto out;
+    ctx = atomic_load(&place->ctx);
+    from = (int)random_below(seed, REQUESTS);
+    for (i = 0; i < REQUESTS && count < wanted; i++) {
+        struct request *request = &place->requests[(from + i) % REQUESTS];
+        int free = FREE;
+        if (!atomic_compare_exchange_strong(&request->state, &free, CLAIMED))
+            continue;
+        switch (random_below(seed, 8)) {
+        case 0: /* completes from an interrupt */
+            io_prep_pread(&request->iocb, direct, request->buffer, BLOCK, 0);
+            break;
+        case 1: /* completes when another thread writes */
+            io_prep_poll(&request->iocb, counter, POLLIN);
+            break;
+        default: /* completes in io_submit */
+            io_prep_pread(&request->iocb, zero, request->buffer, 8, 0);
+        }
+        io_set_callback(&request->iocb, callback);
+        list[count++] = &request->iocb;
+    }
+    for (i = 0; i < count; i++)
+        atomic_store(&((struct request *)list[i])->state, IN_FLIGHT);
+    atomic_fetch_add(&place->in_flight, count);
+    if (count)
+        answer = io_submit(ctx, count, list);
+    if (answer < 0 && answer != -EAGAIN)
+        fail("io_submit");
+    answer = answer < 0 ? 0 : answer;
+    atomic_fetch_add(&submitted, answer);
+    atomic_fetch_sub(&place->in_flight, count - answer);
+    for (i = answer; i < count; i++)
+        atomic_store(&((struct request *)list[i])->state, FREE);
+out:
+    atomic_fetch_sub(&place->submitting, 1);
+}
+
+static long reap(struct place *place, unsigned *seed)
+{
+    static struct timespec at_once, shortly = {0, 200000};
+    io_context_t ctx = atomic_load(&place->ctx);
+    struct io_event events[BATCH];
+    long nr = 1 + random_below(seed, BATCH), answer;
+    sigset_t none;
+
+    switch (random_below(seed, 8)) {
+    case 0:
+        answer = io_getevents(ctx, 0, nr, events, &at_once);
+        break;
+    case 1:
+        answer = io_getevents(ctx, 1, nr, events, &shortly);
+        break;
+    case 2:
+        answer = io_getevents(ctx, nr, nr, events, &shortly);
+        break;
+    case 3:
+        answer = io_pgetevents(ctx, 1, nr, events, &shortly, NULL);
+        break;
+    case 4:
+        sigemptyset(&none);
+        answer = io_pgetevents(ctx, 0, nr, events, &at_once, &none);
+        break;
+    case 5:
+        answer = io_queue_run(ctx);
+        break;
+    case 6:
+        answer = io_cancel(ctx, &place->requests[random_below(seed, REQUESTS)].iocb, events);
+        answer = answer == -EINPROGRESS ? 0 : answer;
+        break;
+    default:
+        answer = io_getevents(ctx, 0, nr, events, NULL);
+    }
+    if (answer < 0 && answer != -EINVAL && answer != -EINTR)
+        fail("reaping");
+    return account_all(answer, events);
+}
+
+static void on_signal(int number)
+{
+    static struct timespec at_once;
+    struct io_event events[BATCH];
+    int saved = errno, i;
+
+    (void)number;
+    for (i = 0; i < CONTEXTS; i++) {
+        long answer = io_getevents(places[i].ctx, 0, BATCH, events, &at_once);
+        atomic_fetch_add(&taken_by_handlers, account_all(answer, events) > 0);
+    }
+    errno = saved;
+}
+
+static void *work(void *number)
+{
+    unsigned seed = 4711u + (unsigned)(size_t)number;
+
+    while (!atomic_load(&stop)) {
+        struct place *place = &places[random_below(&seed, CONTEXTS)];
+        if (random_below(&seed, 3))
+            reap(place, &seed);
+        else
+            submit(place, &seed);
+    }
+    return NULL;
+}
+
+static void make_context(struct place *place)
+{
+    io_context_t ctx = 0;
+
+    NEED(io_setup(64, &ctx) == 0);
+    atomic_store(&place->ctx, ctx);
+    atomic_fetch_add(&contexts_made, 1);
+    atomic_store(&place->open, true);
+}
+
+/* Everything that was submitted must come; a lost completion makes this wait in vain. */
+static void drain(struct place *place)
+{
+    struct timespec shortly = {0, 1000000};
+    struct io_event events[BATCH];
+    time_t begin = time(NULL);
+
+    atomic_store(&place->open, false);
+    while (atomic_load(&place->submitting) || atomic_load(&place->in_flight) > 0) {
+        uint64_t one = 1;
+        NEED(write(counter, &one, sizeof(one)) > 0);
+        account_all(io_getevents(place->ctx, 1, BATCH, events, &shortly), events);
+        if (time(NULL) - begin > 10)
+            fail("a completion was lost");
+    }
+}
+
+/* Destroys contexts under threads that reap them, and makes new ones, which get their addresses. */
+static void renew(struct place *place)
+{
+    io_context_t ctx;
+
+    drain(place);
+    ctx = atomic_load(&place->ctx);
+    if (io_destroy(ctx) != 0)
+        fail("io_destroy");
+    make_context(place);
+}
+
+/* A child has the rings mapped, with completions in them, but none of the contexts. */
+static void fork_once(void)
+{
+    static struct timespec at_once;
+    struct io_event events[BATCH];
+    int status, i;
+    pid_t child = fork();
+
+    NEED(child >= 0);
+    if (child == 0) {
+        for (i = 0; i < CONTEXTS; i++) {
+            io_context_t ctx = places[i].ctx, own = 0;
+            if (io_getevents(ctx, 0, BATCH, events, &at_once) > 0)
+                _exit(1);
+            if (io_getevents(ctx, 1, BATCH, events, NULL) != -EINVAL)
+                _exit(2);
+            if (io_setup(1, &own) != 0 || io_getevents(ctx, 1, BATCH, events, NULL) != -EINVAL)
+                _exit(3);
+            if (io_destroy(own) != 0 || io_queue_run(ctx) > 0)
+                _exit(4);
+        }
+        _exit(0);
+    }
+    NEED(waitpid(child, &status, 0) == child);
+    if (status != 0)
+        fail("a child got events, or no EINVAL");
+    atomic_fetch_add(&children, 1);
+}
+
+int main(int argc, char **argv)
+{
+    double seconds = argc > 1 ? atof(argv[1]) : 1;
+    long requests = argc > 2 ? atol(argv[2]) : 0;
+    bool steady = argc > 3;
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct timespec begin, now;
+    unsigned seed = 1, turn;
+    char path[] = "stress.XXXXXX";
+    int i, k;
+
+    alarm((unsigned)seconds + 600);
+    direct = mkstemp(path);
+    NEED(direct >= 0 && write(direct, path, sizeof(path)) > 0 && ftruncate(direct, 4096) == 0);
+    close(direct);
+    direct = open(path, O_RDONLY | O_DIRECT);
+    if (direct < 0)
+        direct = open(path, O_RDONLY);
+    unlink(path);
+    zero = open("/dev/zero", O_RDONLY);
+    counter = eventfd(0, EFD_NONBLOCK);
+    NEED(direct >= 0 && zero >= 0 && counter >= 0);
+    sigaction(SIGUSR1, &action, NULL);
+    for (i = 0; i < CONTEXTS; i++) {
+        for (k = 0; k < REQUESTS; k++)
+            NEED(posix_memalign((void **)&places[i].requests[k].buffer, BLOCK, BLOCK) == 0);
+        make_context(&places[i]);
+    }
+    for (i = 0; i < WORKERS; i++)
+        NEED(pthread_create(&workers[i], NULL, work, (void *)(size_t)i) == 0);
+
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    for (turn = 0;; turn++) {
+        uint64_t count = 1;
+        double elapsed;
+        NEED(write(counter, &count, sizeof(count)) > 0);
+        usleep(300);
+        NEED(read(counter, &count, sizeof(count)) > 0 || errno == EAGAIN);
+        pthread_kill(workers[random_below(&seed, WORKERS)], SIGUSR1);
+        if (turn % 16 == 0 && !steady)
+            renew(&places[random_below(&seed, CONTEXTS)]);
+        if (turn % 64 == 0)
+            fork_once();
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        elapsed = (double)(now.tv_sec - begin.tv_sec) + (double)(now.tv_nsec - begin.tv_nsec) / 1e9;
+        if (atomic_load(&doubled) || atomic_load(&bogus))
+            break;
+        if (elapsed >= seconds && atomic_load(&completed) >= requests)
+            break;
+    }
+    atomic_store(&stop, true);
+    for (i = 0; i < WORKERS; i++)
+        pthread_join(workers[i], NULL);
+    if (!atomic_load(&doubled) && !atomic_load(&bogus))
+        for (i = 0; i < CONTEXTS; i++) {
+            drain(&places[i]);
+            NEED(io_destroy(places[i].ctx) == 0);
+        }
+    printf("%ld submitted, %ld completed, %ld twice, %ld bogus; %ld contexts, %ld children, "
+           "%ld reaped by signal handlers\n",
+           submitted, completed, doubled, bogus, contexts_made, children, taken_by_handlers);
+    return !(submitted == completed && doubled == 0 && bogus == 0);
+}
