@@ -75,7 +75,11 @@ for source in c-tests/*.c c-tests/*.cc; do
 	case $name in
 	# The first is of another test; the second says where it is.
 	layout_probe | which) continue ;;
-	crashes_original) cp c-tests/crashes_original.expected "$work/expected" ;;
+	# Without the part about an address that a 32-bit program cannot name.
+	crashes_original)
+		awk '/^- / { part = $0 } part != "- no such address"' c-tests/crashes_original.expected \
+			> "$work/expected"
+		;;
 	*)
 		if ! build "$cross/libaio/i386/usr/include" "-L$original" -laio > "$work/errors" 2>&1 ||
 			! answers "$work/expected" "LD_LIBRARY_PATH=$original"; then
@@ -90,14 +94,16 @@ for source in c-tests/*.c c-tests/*.cc; do
 		check preloaded :
 		;;
 	esac
+	# Nothing to a static program.
 	run=LD_LIBRARY_PATH=$work/ours
 	check linked build include "-L$work/ours" -laio
-	check linked_time64 build include -D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64 "-L$work/ours" -laio
-	# Its functions are of a version, which an archive does not have.
+	# Functions of LIBAIO_0.1 are not in an archive, and are older than 64-bit times.
 	[ "$name" != old_abi ] || continue
-	run=
-	check static build include -DSTATIC "$ours/libaio.a"
-	check static_time64 build include -DSTATIC -D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64 \
+	check static build include -static -DSTATIC "$ours/libaio.a"
+	# There is one system call with 64-bit times, and it does not do what this program asks about.
+	[ "$name" != stopped ] || continue
+	check linked_time64 build include -D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64 "-L$work/ours" -laio
+	check static_time64 build include -static -DSTATIC -D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64 \
 		"$ours/libaio.a"
 done
 
