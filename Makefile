@@ -32,8 +32,9 @@ rustc_object = -C relocation-model=pic -C force-unwind-tables=yes $(for_machine)
 # Atomics that choose their instructions at run time would ask for libgcc on AArch64.
 machine     = $(firstword $(subst -, ,$(or $(TARGET),$(shell $(CC) -dumpmachine))))
 for_machine = $(if $(filter aarch64,$(machine)),-C target-feature=-outline-atomics)$(if \
-	$(filter mips% sparc%,$(machine)),-Z 'crate-attr=feature(asm_experimental_arch)')
-# On MIPS and SPARC rustc does not call assembly stable; this lets it take it for this crate alone.
+	$(filter mips% sparc% powerpc%,$(machine)),-Z 'crate-attr=feature(asm_experimental_arch)')
+# On MIPS, SPARC and, in older versions, PowerPC rustc does not call assembly stable, and by it symbols
+# get their versions; this lets rustc take it for this crate alone.
 unstable = RUSTC_BOOTSTRAP=aio
 # ARM's unwind tables name the routine that reads them, which whoever unwinds has of its own.
 link_machine = $(if $(filter arm%,$(machine)),-Wl$(comma)--defsym=__aeabi_unwind_cpp_pr0=0)
@@ -94,11 +95,11 @@ demo:
 	scripts/demo.sh
 
 # For other machines: see docs/architectures.md.
-cross-check i386-check:
+cross-check i386-check emulation-check:
 	scripts/$@.sh
 
 clean:
 	rm -rf build target
 
-.PHONY: all install uninstall header check demo cross-check i386-check clean
+.PHONY: all install uninstall header check demo cross-check i386-check emulation-check clean
 .DELETE_ON_ERROR:

@@ -97,8 +97,30 @@ check_archive() {
 	fi
 }
 
+# The oldest Rust that Cargo.toml promises.
+check_oldest_rust() {
+	oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+	root=$cross/rust-$oldest
+	bring_programs "$root" "rustc-web=$oldest.*" "cargo-web=$oldest.*" \
+		"libstd-rust-web-dev=$oldest.*" "libstd-rust-web-$oldest=$oldest.*"
+	bring_machine x86_64-unknown-linux-gnu
+	rm -rf "build/$target"
+	if (
+		PATH=$root/usr/bin:$PATH LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu
+		cargo --version
+		build_library
+	); then
+		check_library
+	else
+		fail "does not build with Rust $oldest"
+	fi
+	# The newest builds it again.
+	rm -rf "build/$target"
+}
+
 bring_rust
 rustc --version
+[ $# -gt 0 ] || check_oldest_rust
 chosen=$#
 # shellcheck disable=SC2046 # one word each
 [ $# -gt 0 ] || set -- $(machines | cut -d ' ' -f 1)

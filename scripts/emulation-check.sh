@@ -105,7 +105,8 @@ compare() {
 	rm -rf "$work/results"
 	mkdir "$work/results"
 	debugfs -R "rdump ours original $work/results" "$work/disk" 2> /dev/null
-	for program in $(sed -n 's|^ours/||p' "$work/files/list"); do
+	sed -n 's|^ours/||p' "$work/files/list" > "$work/programs"
+	while read -r program; do
 		ours=$work/results/ours/$program theirs=$work/results/original/$program
 		if [ "$program" = crashes_original ]; then
 			cp c-tests/crashes_original.expected "$theirs.out"
@@ -122,25 +123,24 @@ compare() {
 			failed=$((failed + 1))
 			echo "FAILED $program: status $(cat "$ours.status"), the original's $(cat "$theirs.status")"
 		fi
-	done
+	done < "$work/programs"
 	rows=$(cat "$work"/results/ours/*.out | grep -c '^SKIP ') || true
 	echo "$debian, Linux $version: $passed passed, $failed failed, $((skipped + rows)) skipped"
 	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
 }
 
 status=0
-for debian in "${@:-arm64 s390x}"; do
-	for debian in $debian; do
-		bring_machine "$(machines | awk -v debian="$debian" '$4 == debian { print $1 }')"
-		build_library
-		bring_kernel
-		make_initramfs
-		make_disk
-		if emulate; then
-			compare || status=1
-		else
-			status=1
-		fi
-	done
+[ $# -gt 0 ] || set -- arm64 s390x
+for chosen; do
+	bring_machine "$(machines | awk -v debian="$chosen" '$4 == debian { print $1 }')"
+	build_library
+	bring_kernel
+	make_initramfs
+	make_disk
+	if emulate; then
+		compare || status=1
+	else
+		status=1
+	fi
 done
 exit $status
