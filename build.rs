@@ -49,10 +49,6 @@ fn link_as_libaio(root: &Path, out: &Path) {
     ] {
         println!("cargo:rustc-cdylib-link-arg={argument}");
     }
-    // ARM's unwind tables name the routine that reads them, which whoever unwinds has of its own.
-    if env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("arm") {
-        println!("cargo:rustc-cdylib-link-arg=-Wl,--defsym=__aeabi_unwind_cpp_pr0=0");
-    }
 }
 
 /// rustc gives the linker a version script of its own, without names, and GNU ld and gold refuse
