@@ -24,14 +24,21 @@ B       = build$(if $(TARGET),/$(TARGET))
 all: $(B)/$(library) $(B)/libaio.a
 
 # A crate type without a link step: only the object counts. --emit names where it goes, and cargo
-# runs rustc in this directory.
-cargo_object = $(CARGO) rustc --release --locked --lib --crate-type lib --target-dir $(B)/cargo \
+# runs rustc in this directory. What runs here at build time is compiled once for all machines.
+cargo_object = $(unstable) $(CARGO) rustc --release --locked --lib --crate-type lib --target-dir build/cargo \
 	$(if $(TARGET),--target $(TARGET))
 # Unwind tables let an exception or a cancelled thread pass through io_queue_run.
 rustc_object = -C relocation-model=pic -C force-unwind-tables=yes $(for_machine) --emit=obj=$@
 # Atomics that choose their instructions at run time would ask for libgcc on AArch64.
 machine     = $(firstword $(subst -, ,$(or $(TARGET),$(shell $(CC) -dumpmachine))))
-for_machine = $(if $(filter aarch64,$(machine)),-C target-feature=-outline-atomics)
+for_machine = $(if $(filter aarch64,$(machine)),-C target-feature=-outline-atomics)$(if \
+	$(filter mips% sparc% powerpc%,$(machine)),-Z 'crate-attr=feature(asm_experimental_arch)')
+# On MIPS, SPARC and, in older versions, PowerPC rustc does not call assembly stable, and by it symbols
+# get their versions; this lets rustc take it for this crate alone.
+unstable = RUSTC_BOOTSTRAP=aio
+# ARM's unwind tables name the routine that reads them, which whoever unwinds has of its own.
+link_machine = $(if $(filter arm%,$(machine)),-Wl$(comma)--defsym=__aeabi_unwind_cpp_pr0=0)
+comma = ,
 sources := Cargo.toml Cargo.lock build.rs cbindgen.toml pkgconfig/libaio.pc.in \
 	$(shell find src -type f)
 
@@ -49,7 +56,7 @@ $(B)/static.o: $(sources) | $(B)/shared.o
 $(B)/$(library): $(B)/shared.o libaio.map Makefile
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -nostdlib -nostartfiles -o $@ $(B)/shared.o \
 		-Wl,--version-script=libaio.map,-soname,$(soname) -Wl,--gc-sections \
-		-Wl,-z,defs,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -lc
+		-Wl,-z,defs,-z,relro,-z,now,-z,noexecstack $(link_machine) -Wl,--as-needed -lc
 
 # Nothing global but the API, so that other Rust libraries fit into the same program; and weak, so
 # that a program which defines a function of the same name keeps its own, as it does with the
@@ -95,8 +102,13 @@ bench:
 demo:
 	scripts/demo.sh
 
+# For other machines: see docs/architectures.md.
+cross-check i386-check emulation-check:
+	scripts/$@.sh
+
 clean:
 	rm -rf build target
 
-.PHONY: all install uninstall header check check-long bench demo clean
+.PHONY: all install uninstall header check check-long cross-check i386-check emulation-check bench \
+	demo clean
 .DELETE_ON_ERROR:

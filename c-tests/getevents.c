@@ -47,34 +47,6 @@ static void signal_after(long ms, int flags)
     NEED(timer_settime(timer, 0, &when, NULL) == 0);
 }
 
-static void wait_in_child(void)
-{
-    struct io_event event;
-    io_context_t own = context();
-    CALL_AS("  in the child", io_getevents(own, 1, 1, &event, NULL));
-}
-
-/* A stop signal wakes the call as well, although no handler runs. */
-static void stopped(void)
-{
-    int status;
-    pid_t child;
-
-    fflush(stdout);
-    child = fork();
-    NEED(child >= 0);
-    if (child == 0) {
-        wait_in_child();
-        fflush(stdout);
-        _exit(0);
-    }
-    usleep(100000);
-    kill(child, SIGSTOP);
-    NEED(waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status));
-    kill(child, SIGCONT);
-    NEED(waitpid(child, &status, 0) == child);
-}
-
 int main(void)
 {
     struct io_event events[16];
@@ -168,7 +140,6 @@ int main(void)
     CALL(io_getevents(ctx, 3, 16, events, NULL));
     CALL(io_getevents(ctx, 0, 16, events, AT_ONCE));
     printf("handler ran %d times\n", (int)signals);
-    stopped();
 
     puts("- round the ring, more often than it is long");
     for (taken = 0, i = 0; i < 300; i++) {

@@ -23,6 +23,9 @@ static void refuse(void)
 #ifdef SYS_io_pgetevents
         SYS_io_pgetevents,
 #endif
+#ifdef SYS_io_pgetevents_time64
+        SYS_io_pgetevents_time64,
+#endif
     };
     enum { COUNT = sizeof(calls) / sizeof(calls[0]) };
     struct sock_filter code[COUNT + 3];

@@ -12,6 +12,9 @@
 #ifndef SYS_io_pgetevents
 #define SYS_io_pgetevents (-1)
 #endif
+#ifndef SYS_io_pgetevents_time64
+#define SYS_io_pgetevents_time64 (-1)
+#endif
 
 static io_context_t ctx;
 static struct io_event events[4];
@@ -20,8 +23,9 @@ static void refuse_getevents(void)
 {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_getevents, 2, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)SYS_io_pgetevents, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_getevents, 3, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)SYS_io_pgetevents, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)SYS_io_pgetevents_time64, 1, 0),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
     };

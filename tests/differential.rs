@@ -10,11 +10,13 @@ mod support;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::ffi::OsStr;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, OnceLock};
 use support::{
-    attempt, cargo_built, cc, cxx, original, ours, report, root, scratch, skip, text, Installation,
+    attempt, cargo_built, cc, cxx, has, original, ours, report, root, run, scratch, skip, text,
+    Installation,
 };
 
 /// Programs for another test: they print where they are, or what only ours can answer.
@@ -28,6 +30,15 @@ const NOT_HERE: &[&str] = &[
 /// Programs about symbols that a static library does not have.
 const DYNAMIC_ONLY: &[&str] = &["old_abi"];
 
+/// Programs that cannot be built with musl, and why.
+const NOT_WITH_MUSL: &[(&str, &str)] = &[
+    (
+        "old_abi",
+        "musl has no dlvsym(): a musl program cannot ask for a symbol's version",
+    ),
+    ("unwind", "there is no C++ library for musl here"),
+];
+
 /// How a program comes to the library.
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
@@ -39,14 +50,30 @@ enum Way {
     Preloaded,
     /// Built for the original, and what plain `cargo build` makes preloaded.
     PreloadedFromCargo,
+    /// A musl program, linked with -laio: the very file that serves glibc programs.
+    MuslLinked,
+    /// A static musl program, linked with libaio.a.
+    MuslStatic,
 }
 
-const WAYS: [(Way, &str); 4] = [
+const WAYS: [(Way, &str); 6] = [
     (Way::Linked, "linked"),
     (Way::Static, "static"),
     (Way::Preloaded, "preloaded"),
     (Way::PreloadedFromCargo, "preloaded_from_cargo"),
+    (Way::MuslLinked, "musl_linked"),
+    (Way::MuslStatic, "musl_static"),
 ];
+
+impl Way {
+    fn is_static(self) -> bool {
+        matches!(self, Way::Static | Way::MuslStatic)
+    }
+
+    fn is_musl(self) -> bool {
+        matches!(self, Way::MuslLinked | Way::MuslStatic)
+    }
+}
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -54,15 +81,27 @@ fn main() -> ExitCode {
         skip("differential tests", "the original is not installed");
         return ExitCode::SUCCESS;
     };
+    let has_musl = has("musl-gcc");
+    if !has_musl {
+        skip("differential tests over musl", "musl-gcc is not installed");
+    }
     let mut trials = vec![
         Trial::test("the_two_libraries_differ", || two_libraries(original)),
-        Trial::test("answers_where_the_original_crashes", crashes),
+        Trial::test("answers_where_the_original_crashes", move || {
+            crashes(has_musl)
+        }),
     ];
+    if has_musl {
+        trials.push(Trial::test("musl_programs_run_over_ours", musl_programs));
+    }
     for source in sources() {
         let name = source.file_stem().and_then(OsStr::to_str).expect("UTF-8");
         let expectation = Arc::new(OnceLock::new());
         for (way, way_name) in WAYS {
-            if way == Way::Static && DYNAMIC_ONLY.contains(&name) {
+            let excluded = way.is_static() && DYNAMIC_ONLY.contains(&name)
+                || way.is_musl() && NOT_WITH_MUSL.iter().any(|(program, _)| *program == name)
+                || way.is_musl() && !has_musl;
+            if excluded {
                 continue;
             }
             let (source, expectation) = (source.clone(), Arc::clone(&expectation));
@@ -127,11 +166,15 @@ fn answers(source: &Path, library: &Installation, way: Way) -> Result<String, St
 fn build(source: &Path, library: &Installation, way: Way, place: &Path) -> Result<Command, String> {
     let is_cpp = source.extension() == Some(OsStr::new("cc"));
     let built_for = match way {
-        Way::Linked | Way::Static => library,
+        Way::Linked | Way::Static | Way::MuslLinked | Way::MuslStatic => library,
         Way::Preloaded | Way::PreloadedFromCargo => original().expect("checked in main"),
     };
     let program = place.join("program");
-    let mut compile = if is_cpp { cxx() } else { cc() };
+    let mut compile = match (way.is_musl(), is_cpp) {
+        (true, _) => musl_gcc(place)?,
+        (false, true) => cxx(),
+        (false, false) => cc(),
+    };
     compile
         .arg(if is_cpp { "-std=gnu++17" } else { "-std=gnu11" })
         .args(["-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"])
@@ -139,7 +182,10 @@ fn build(source: &Path, library: &Installation, way: Way, place: &Path) -> Resul
         .arg("-o")
         .arg(&program)
         .arg(source);
-    if way == Way::Static {
+    if way == Way::MuslStatic {
+        compile.arg("-static");
+    }
+    if way.is_static() {
         compile.arg("-DSTATIC").arg(&library.archive).arg("-ldl");
     } else {
         compile
@@ -153,12 +199,31 @@ fn build(source: &Path, library: &Installation, way: Way, place: &Path) -> Resul
     }
     let mut command = Command::new(program);
     match way {
-        Way::Linked => command.env("LD_LIBRARY_PATH", library.libdir()),
-        Way::Static => &mut command,
+        Way::Linked | Way::MuslLinked => command.env("LD_LIBRARY_PATH", library.libdir()),
+        Way::Static | Way::MuslStatic => &mut command,
         Way::Preloaded => command.env("LD_PRELOAD", &library.shared),
         Way::PreloadedFromCargo => command.env("LD_PRELOAD", cargo_built()),
     };
     Ok(command)
+}
+
+/// The compiler for musl programs. Debian's musl comes without the kernel's headers, which are the
+/// same for every C library: those of the system, and nothing else from there.
+fn musl_gcc(place: &Path) -> Result<Command, String> {
+    let found = run(cc().arg("-print-multiarch"));
+    let multiarch = Path::new("/usr/include").join(text(&found.stdout).trim());
+    let headers = place.join("kernel-headers");
+    std::fs::create_dir(&headers).map_err(|error| error.to_string())?;
+    for (name, directory) in [
+        ("linux", "/usr/include/linux".into()),
+        ("asm-generic", "/usr/include/asm-generic".into()),
+        ("asm", multiarch.join("asm")),
+    ] {
+        symlink(directory, headers.join(name)).map_err(|error| error.to_string())?;
+    }
+    let mut compiler = Command::new("musl-gcc");
+    compiler.arg("-idirafter").arg(headers);
+    Ok(compiler)
 }
 
 /// Which file serves a program is asked from inside of it, for each library and way: otherwise all
@@ -198,8 +263,31 @@ fn two_libraries(original: &Installation) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Musl programs are musl programs, and run over the same two files as the others.
+fn musl_programs() -> Result<(), Failed> {
+    let which = root().join("c-tests/which.c");
+    let printed = answers(&which, ours(), Way::MuslLinked)?;
+    let file = ours().shared.canonicalize()?;
+    let file = file.to_str().ok_or("not UTF-8")?;
+    if printed.lines().count() < 9 || !printed.lines().all(|line| line.ends_with(file)) {
+        return Err(format!("not served by {file} alone:\n{printed}").into());
+    }
+    let place = scratch();
+    build(&which, ours(), Way::MuslLinked, place.path())?;
+    let program = place.path().join("program");
+    let segments = run(Command::new("readelf").args(["-Wl"]).arg(&program));
+    if !text(&segments.stdout).contains("ld-musl") {
+        return Err("musl's loader does not run the program".into());
+    }
+    let is_static = answers(&which, ours(), Way::MuslStatic)?;
+    if !is_static.contains("static") || is_static.contains("libaio.so") {
+        return Err(format!("not the archive:\n{is_static}").into());
+    }
+    Ok(())
+}
+
 /// Where the original dies, ours gives the answer in the .expected file.
-fn crashes() -> Result<(), Failed> {
+fn crashes(has_musl: bool) -> Result<(), Failed> {
     let source = root().join("c-tests/crashes_original.c");
     let expected = std::fs::read_to_string(source.with_extension("expected"))?;
     let library = original().expect("checked in main");
@@ -207,7 +295,8 @@ fn crashes() -> Result<(), Failed> {
     if !theirs.contains("signal") {
         return Err(format!("the original does not crash:\n{theirs}").into());
     }
-    for way in [Way::Linked, Way::Preloaded, Way::PreloadedFromCargo] {
+    let ways = WAYS.map(|(way, _)| way);
+    for way in ways.into_iter().filter(|way| has_musl || !way.is_musl()) {
         compare(&source, &Ok(expected.clone()), way)?;
     }
     Ok(())

@@ -1,0 +1,36 @@
+/*
+ * A stop signal wakes a thread that waits for events as well, although no handler runs. So it is
+ * with io_getevents(2); io_pgetevents(2), which is all that 32-bit programs with 64-bit times have,
+ * goes on waiting.
+ */
+#include "helpers.h"
+
+static void wait_in_child(void)
+{
+    struct io_event event;
+    io_context_t own = context();
+    CALL_AS("in the child", io_getevents(own, 1, 1, &event, NULL));
+}
+
+int main(void)
+{
+    int status;
+    pid_t child;
+
+    start();
+    child = fork();
+    NEED(child >= 0);
+    if (child == 0) {
+        alarm(30);
+        wait_in_child();
+        fflush(stdout);
+        _exit(0);
+    }
+    usleep(100000);
+    kill(child, SIGSTOP);
+    NEED(waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status));
+    kill(child, SIGCONT);
+    NEED(waitpid(child, &status, 0) == child);
+    printf("the child's status: %d\n", status);
+    return 0;
+}
