@@ -35,7 +35,7 @@ static void allow_only(const int *calls, int count, unsigned otherwise)
 }
 
 /* What any program needs to print and to end. */
-#define PRINT SYS_write, SYS_exit_group
+#define PRINT SYS_write, SYS_writev, SYS_exit_group
 /* What programs with memory and threads need on top, which a sandbox is made for. */
 #define LIVE SYS_madvise, SYS_futex
 #define AIO SYS_io_setup, SYS_io_submit, SYS_io_getevents, SYS_io_pgetevents, SYS_io_cancel, \
