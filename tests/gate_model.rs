@@ -10,7 +10,7 @@
 #[path = "../src/context/gate.rs"]
 mod gate;
 
-use gate::{Access, Entry, Look, Reaped, Stop, Thread, Word};
+use gate::{Access, Alone, Entry, Look, Reaped, Stop, Thread, Word};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
@@ -178,14 +178,21 @@ impl<W: Word + 'static> World<W> {
 
     /// io_getevents() of the library, by one event; falls back to the kernel.
     fn reap(&self, number: usize) -> Vec<u32> {
-        let look = AtRing {
+        let look = || AtRing {
             ring: &self.ring,
             polls: false,
         };
-        match self
-            .entry()
-            .reap(RING, thread_number(number), true, false, look)
-        {
+        let (entry, thread) = (self.entry(), thread_number(number));
+        match entry.reap_alone(RING, thread, look()) {
+            Alone::Answered(events) => return events,
+            Alone::Entered => {
+                let events = self.ring.kernel_reap(1);
+                self.entry().counted().leave();
+                return events;
+            }
+            Alone::Not => {}
+        }
+        match entry.reap(RING, thread, true, false, look()) {
             Ok(Reaped::Answered(events)) => events,
             Ok(Reaped::Entered(counted)) => {
                 let events = self.ring.kernel_reap(1);
@@ -234,6 +241,7 @@ impl<W: Word + 'static> World<W> {
     }
 }
 
+#[derive(Clone, Copy)]
 struct AtRing<'a> {
     ring: &'a Ring,
     polls: bool,
@@ -453,6 +461,8 @@ fn a_signal_handler_inside_of_a_reap() {
                 ring: &self.0.ring,
                 polls: true,
             };
+            let again = entry.reap_alone(RING, thread, look);
+            assert!(matches!(again, Alone::Not));
             let again = entry.reap(RING, thread, true, true, look);
             assert!(matches!(again, Err(Stop::Interrupted)));
             assert!(matches!(entry.enter(RING, thread), Err(Stop::Interrupted)));
@@ -465,11 +475,11 @@ fn a_signal_handler_inside_of_a_reap() {
     }
     model(1, || {
         let world = World::new();
-        let thread = thread_number(1);
-        let reaped = world
-            .entry()
-            .reap(RING, thread, true, true, Handler(&world));
+        let (entry, thread) = (world.entry(), thread_number(1));
+        let reaped = entry.reap(RING, thread, true, true, Handler(&world));
         assert!(matches!(reaped, Ok(Reaped::Answered(()))));
+        let reaped = entry.reap_alone(RING, thread, Handler(&world));
+        assert!(matches!(reaped, Alone::Answered(())));
         assert!(world.ring.complete(1));
         assert_eq!(world.reap(2), [1]);
     });
@@ -494,6 +504,15 @@ fn a_child_forked_inside_of_a_reap() {
             _ => panic!("the kernel must be asked"),
         }
         assert!(!world.entry().is_ours());
+        assert_eq!(world.gate.load(Ordering::Relaxed), 0);
+
+        let world = World::new();
+        let (entry, forked) = (world.entry(), Forked(&world));
+        assert!(matches!(
+            entry.reap_alone(RING, thread, forked),
+            Alone::Entered
+        ));
+        entry.counted().leave();
         assert_eq!(world.gate.load(Ordering::Relaxed), 0);
     });
 }

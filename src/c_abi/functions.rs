@@ -5,7 +5,7 @@
 
 use super::is_plausible;
 use super::types::{io_callback_t, io_context_t, io_event, iocb};
-use crate::context::Context;
+use crate::context::{Alone, Context};
 use crate::errno::{into_c, Errno};
 use crate::kernel::{self, timespec};
 use core::mem::{transmute, MaybeUninit};
@@ -261,6 +261,9 @@ pub unsafe extern "C" fn io_queue_wait(ctx: io_context_t, timeout: *mut timespec
 
 /// What every function that takes events without a signal mask comes down to. They do not call
 /// one another's exported names, which the dynamic linker would have to look up.
+///
+/// In two parts, of which the second is called last and with the same arguments: so the first, which
+/// is most calls, keeps nothing on the stack.
 pub(super) unsafe fn getevents(
     ctx: io_context_t,
     min_nr: c_long,
@@ -269,8 +272,43 @@ pub(super) unsafe fn getevents(
     timeout: *const timespec,
 ) -> c_int {
     // SAFETY: the caller's timeout, and room for nr events.
+    unsafe {
+        match Context(ctx).reap_alone(min_nr, nr, events, timeout) {
+            Alone::Answered(count) => count,
+            Alone::Entered => getevents_counted(ctx, min_nr, nr, events, timeout),
+            Alone::Not => getevents_beside(ctx, min_nr, nr, events, timeout),
+        }
+    }
+}
+
+/// The ring did not have enough.
+#[inline(never)]
+unsafe fn getevents_counted(
+    ctx: io_context_t,
+    min_nr: c_long,
+    nr: c_long,
+    events: *mut io_event,
+    timeout: *const timespec,
+) -> c_int {
+    // SAFETY: the same contract.
+    into_c(
+        Context(ctx)
+            .ask_counted(|| unsafe { kernel::io_getevents(ctx, min_nr, nr, events, timeout) }),
+    )
+}
+
+/// Other threads are at the ring, or it is none of ours.
+#[inline(never)]
+unsafe fn getevents_beside(
+    ctx: io_context_t,
+    min_nr: c_long,
+    nr: c_long,
+    events: *mut io_event,
+    timeout: *const timespec,
+) -> c_int {
+    // SAFETY: the same contract.
     into_c(unsafe {
-        Context(ctx).reap(min_nr, nr, events, timeout, false, move || {
+        Context(ctx).reap(min_nr, nr, events, timeout, false, || {
             kernel::io_getevents(ctx, min_nr, nr, events, timeout)
         })
     })
