@@ -123,24 +123,44 @@ pub fn add(address: usize, thread: Thread) {
     let _ = again || entries(address).any(|entry| entry.give(address, thread, ours, unlisted));
 }
 
-/// Whether the gates may be used: only if a forked child is sure to find them shut. The one system
-/// call that this needs is made at the first io_setup (by each of the threads that are there at
-/// the same time), and never again; if it is refused, the kernel serves everything.
+/// Whether the gates may be used: only if a forked child is sure to find them shut. The kernel is
+/// asked for that once, when the library is loaded, or by an io_setup that comes even before (in
+/// another library's constructor); if it refuses, it serves everything.
 fn gates_are_wiped_by_fork() -> bool {
-    const UNKNOWN: u8 = 0;
-    const YES: u8 = 1;
-    const NO: u8 = 2;
-    static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
     // Relaxed: whatever a thread finds here it would find by itself.
     match STATE.load(Ordering::Relaxed) {
-        UNKNOWN => {
-            #[cfg(reaps_in_user_space)]
-            let yes = settings::may_reap_in_user_space() && kernel::wipe_on_fork(&WIPED);
-            #[cfg(not(reaps_in_user_space))]
-            let yes = false;
+        #[cfg(reaps_in_user_space)]
+        state @ (UNKNOWN | WIPED_BY_FORK) => {
+            let yes = settings::may_reap_in_user_space()
+                && (state == WIPED_BY_FORK || kernel::wipe_on_fork(&WIPED));
             STATE.store(if yes { YES } else { NO }, Ordering::Relaxed);
             yes
         }
         state => state == YES,
     }
 }
+
+static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
+const UNKNOWN: u8 = 0;
+/// The environment has not been asked yet: it may not be there when the library is loaded.
+#[cfg(reaps_in_user_space)]
+const WIPED_BY_FORK: u8 = 1;
+const YES: u8 = 2;
+#[cfg(reaps_in_user_space)]
+const NO: u8 = 3;
+
+/// Run by the dynamic linker or the start files, when no program has begun to restrict itself yet: a
+/// filter that it loads later, and that kills for what is not on its list, was made for the
+/// original and may not know the call.
+#[cfg(reaps_in_user_space)]
+extern "C" fn when_loaded() {
+    if STATE.load(Ordering::Relaxed) == UNKNOWN {
+        let wiped = kernel::wipe_on_fork(&WIPED);
+        STATE.store(if wiped { WIPED_BY_FORK } else { NO }, Ordering::Relaxed);
+    }
+}
+
+#[cfg(reaps_in_user_space)]
+#[used]
+#[link_section = ".init_array"]
+static WHEN_LOADED: extern "C" fn() = when_loaded;
