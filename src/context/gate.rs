@@ -53,8 +53,13 @@ const HOLDER: usize = usize::MAX << HOLDER_SHIFT;
 /// In a slot: the ring is being destroyed, or has been. Rings begin on a page, so the bit is free.
 const GONE: usize = 1;
 
-/// Everybody passes. Only for tests/stress.rs, which must find what goes wrong then.
+/// Everybody passes. Only for tests/stress.rs, which must find what goes wrong then. It takes a flag
+/// for rustc and a variable in the environment, so that neither, left behind, makes such a library.
 const WITHOUT_EXCLUSION: bool = cfg!(without_exclusion);
+const _: () = assert!(
+    !WITHOUT_EXCLUSION || option_env!("LIBAIO_RS_WITHOUT_EXCLUSION").is_some(),
+    "--cfg without_exclusion is for tests/stress.rs alone"
+);
 
 /// Who calls: a number that no other running thread has, but a signal handler shares with the
 /// code that it interrupted.
