@@ -10,7 +10,7 @@
 #[path = "../src/context/gate.rs"]
 mod gate;
 
-use gate::{Access, Alone, Entry, Look, Reaped, Stop, Thread, Word};
+use gate::{Access, Alone, Counted, Entry, Look, Reaped, Stop, Thread, Word};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
@@ -37,40 +37,48 @@ impl Word for AtomicUsize {
     ) -> Result<usize, usize> {
         AtomicUsize::compare_exchange(self, old, new, success, failure)
     }
-    fn fetch_sub(&self, count: usize, order: Ordering) -> usize {
-        AtomicUsize::fetch_sub(self, count, order)
+    fn wait(_: u32) {
+        thread::yield_now();
+    }
+}
+
+/// A word that, if it is the gate, does not change: everybody passes. The fault that the models must
+/// find.
+struct NoGate {
+    word: AtomicUsize,
+    is_gate: bool,
+}
+
+impl Word for NoGate {
+    fn load(&self, order: Ordering) -> usize {
+        self.word.load(order)
+    }
+    fn store(&self, value: usize, order: Ordering) {
+        self.word.store(value, order)
+    }
+    fn compare_exchange(
+        &self,
+        old: usize,
+        new: usize,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<usize, usize> {
+        if self.is_gate {
+            return Ok(old);
+        }
+        self.word.compare_exchange(old, new, success, failure)
     }
     fn wait(_: u32) {
         thread::yield_now();
     }
 }
 
-/// A word that does not change once it is the gate's: everybody passes. The fault that the models
-/// must find.
-struct NoGate(AtomicUsize);
-
-impl Word for NoGate {
-    fn load(&self, order: Ordering) -> usize {
-        self.0.load(order)
-    }
-    fn store(&self, value: usize, order: Ordering) {
-        self.0.store(value, order)
-    }
-    fn compare_exchange(
-        &self,
-        _: usize,
-        _: usize,
-        _: Ordering,
-        _: Ordering,
-    ) -> Result<usize, usize> {
-        Ok(0)
-    }
-    fn fetch_sub(&self, _: usize, _: Ordering) -> usize {
-        0
-    }
-    fn wait(_: u32) {
-        thread::yield_now();
-    }
+fn without_gate() -> Arc<World<NoGate>> {
+    World::with(|is_gate| NoGate {
+        // Already ours.
+        word: AtomicUsize::new(if is_gate { 1 << 10 } else { 0 }),
+        is_gate,
+    })
 }
 
 fn thread_number(number: usize) -> Thread {
@@ -149,24 +157,46 @@ impl Ring {
 struct World<W> {
     slot: W,
     gate: W,
+    unlisted: W,
     ring: Ring,
 }
 
 impl World<AtomicUsize> {
     fn new() -> Arc<Self> {
-        World::with(AtomicUsize::new)
+        World::with(|_| AtomicUsize::new(0))
+    }
+
+    /// Its ring is not listed yet.
+    fn without_ring() -> Arc<Self> {
+        Arc::new(World::of(|_| AtomicUsize::new(0)))
     }
 }
 
 impl<W: Word + 'static> World<W> {
-    fn with(word: impl Fn(usize) -> W) -> Arc<World<W>> {
-        let world = World {
-            slot: word(0),
-            gate: word(0),
+    /// `word` makes the words; its argument says whether it is the gate.
+    fn of(word: impl Fn(bool) -> W) -> World<W> {
+        World {
+            slot: word(false),
+            gate: word(true),
+            unlisted: word(false),
             ring: Ring::new(),
-        };
-        assert!(world.entry().give(RING, thread_number(9), true));
+        }
+    }
+
+    fn with(word: impl Fn(bool) -> W) -> Arc<World<W>> {
+        let world = World::of(word);
+        assert!(world.give(RING, 9));
         Arc::new(world)
+    }
+
+    fn give(&self, address: usize, number: usize) -> bool {
+        self.entry()
+            .give(address, thread_number(number), true, &self.unlisted)
+    }
+
+    fn give_again(&self, address: usize, number: usize) -> bool {
+        self.entry()
+            .give_again(address, thread_number(number), true, &self.unlisted)
     }
 
     fn entry(&self) -> Entry<'_, W> {
@@ -201,6 +231,24 @@ impl<W: Word + 'static> World<W> {
             }
             Err(Stop::Destroyed) => Vec::new(),
             Err(Stop::Interrupted) => panic!("no signal handler here"),
+        }
+    }
+
+    /// The same with a handle that may not be listed.
+    fn reap_what_is_found(&self, number: usize) -> Vec<u32> {
+        if self.entry().belongs_to(RING) {
+            return self.reap(number);
+        }
+        let counted = Counted::unlisted(&self.unlisted);
+        let is_listed = self.entry().belongs_to(RING);
+        let events = match is_listed {
+            true => Vec::new(),
+            false => self.ring.kernel_reap(1),
+        };
+        counted.leave();
+        match is_listed {
+            true => self.reap(number),
+            false => events,
         }
     }
 
@@ -392,7 +440,7 @@ fn an_entry_that_changes_its_ring() {
             1,
             &[World::reap, World::reap_in_kernel, |world, number| {
                 world.destroy(number);
-                let given = world.entry().give(OTHER_RING, thread_number(number), true);
+                let given = world.give(OTHER_RING, number);
                 // Not while anybody is counted; and then calls for the first ring are turned away.
                 assert!(!given || world.entry().is_live(OTHER_RING));
                 Vec::new()
@@ -417,11 +465,99 @@ fn the_same_address_again() {
                     .ring
                     .mapped
                     .with_mut(|mapped| unsafe { *mapped = true });
-                assert!(world.entry().give_again(RING, true));
+                assert!(world.give_again(RING, number));
                 world.reap(number)
             }],
         );
     });
+}
+
+/// The same, and a thread that reaps in user space has the address in its hands meanwhile.
+#[test]
+fn the_same_address_again_beside_a_reaper() {
+    model(2, || {
+        let world = World::new();
+        run(
+            &world,
+            1,
+            &[World::reap, |world, number| {
+                world.destroy(number);
+                *world.ring.kernel.lock().unwrap() = true;
+                world
+                    .ring
+                    .mapped
+                    .with_mut(|mapped| unsafe { *mapped = true });
+                assert!(world.give_again(RING, number));
+                Vec::new()
+            }],
+        );
+    });
+}
+
+/// Handles are in the program's memory before they are listed, and other threads use them.
+#[test]
+fn a_handle_used_before_it_is_listed() {
+    model(1, || {
+        let world = World::without_ring();
+        run(
+            &world,
+            1,
+            &[
+                World::reap_what_is_found,
+                World::reap_what_is_found,
+                |world, number| {
+                    assert!(world.give(RING, number));
+                    Vec::new()
+                },
+            ],
+        );
+    });
+}
+
+/// Two threads set up a ring each, and both find the entry free. `word` is what is in the gate then.
+fn two_rings_for_one_entry(slot: usize, gate: usize) {
+    model(3, move || {
+        let words = Arc::new([slot, gate, 0].map(AtomicUsize::new));
+        let threads: Vec<_> = [RING, OTHER_RING]
+            .into_iter()
+            .enumerate()
+            .map(|(number, address)| {
+                let words = Arc::clone(&words);
+                thread::spawn(move || {
+                    let entry = Entry {
+                        slot: &words[0],
+                        gate: &words[1],
+                    };
+                    let thread = thread_number(number + 1);
+                    let given = entry.give(address, thread, true, &words[2]);
+                    if given {
+                        // Calls go to it at once, and must find it as it was given.
+                        assert!(entry.belongs_to(address) && entry.is_ours());
+                        let counted = entry.enter(address, thread);
+                        assert_eq!(words[1].load(Ordering::Relaxed), OURS_AND_ONE);
+                        counted.expect("nobody else is there").leave();
+                        assert!(entry.is_live(address));
+                    }
+                    given
+                })
+            })
+            .collect();
+        let given = threads.into_iter().map(|thread| thread.join().unwrap());
+        assert_eq!(given.filter(|&given| given).count(), 1);
+    });
+}
+
+/// The gate of an entry with one thread in the kernel.
+const OURS_AND_ONE: usize = (1 << 10) + 1;
+
+#[test]
+fn two_rings_for_an_entry_never_used() {
+    two_rings_for_one_entry(0, 0);
+}
+
+#[test]
+fn two_rings_for_an_entry_whose_ring_is_gone() {
+    two_rings_for_one_entry(0x5000 + 1, 1 << 10);
 }
 
 /// loom reports what it finds by a panic.
@@ -429,7 +565,7 @@ fn the_same_address_again() {
 #[should_panic]
 fn without_the_gate_reapers_collide() {
     model(2, || {
-        let world = World::with(|value| NoGate(AtomicUsize::new(value)));
+        let world = without_gate();
         run(&world, 1, &[World::reap, World::reap_in_kernel]);
     });
 }
@@ -438,7 +574,7 @@ fn without_the_gate_reapers_collide() {
 #[should_panic]
 fn without_the_gate_a_ring_goes_away_under_a_reaper() {
     model(2, || {
-        let world = World::with(|value| NoGate(AtomicUsize::new(value)));
+        let world = without_gate();
         run(
             &world,
             0,
@@ -468,7 +604,7 @@ fn a_signal_handler_inside_of_a_reap() {
             assert!(matches!(entry.enter(RING, thread), Err(Stop::Interrupted)));
             let destroyed = entry.destroy(RING, thread, || panic!("under a reap"), |()| true);
             assert!(matches!(destroyed, Err(Stop::Interrupted)));
-            assert!(!entry.give(OTHER_RING, thread, true));
+            assert!(!self.0.give(OTHER_RING, 1));
             assert!(entry.is_live(RING) && may_move());
             Some(())
         }
@@ -532,7 +668,7 @@ fn threads_that_never_leave() {
         world.poll(2);
         assert_eq!(world.gate.load(Ordering::Relaxed), full);
         world.destroy(3);
-        assert!(!world.entry().give(OTHER_RING, thread_number(3), true));
-        assert!(world.entry().give_again(RING, true));
+        assert!(!world.give(OTHER_RING, 3));
+        assert!(world.give_again(RING, 3));
     });
 }

@@ -121,13 +121,18 @@ fn check_dynamic_section(how: &str, library: &Path) {
         target_arch = "riscv64"
     ));
     for tag in [
-        "TEXTREL", "(INIT", "(FINI", "(PREINIT", "RPATH", "RUNPATH", "libgcc", "NEEDED",
+        "TEXTREL", "(INIT)", "(FINI", "(PREINIT", "RPATH", "RUNPATH", "libgcc", "NEEDED",
     ] {
         if tag == "NEEDED" && libc_is_needed {
             continue;
         }
         assert!(!dynamic.contains(tag), "{how} has {tag}: {dynamic}");
     }
+    // One constructor: `when_loaded` in src/context/listed.rs.
+    let constructors = dynamic.lines().find(|line| line.contains("(INIT_ARRAYSZ)"));
+    let size = constructors.and_then(|line| line.split_whitespace().nth(2));
+    let expected = (!libc_is_needed && cfg!(target_pointer_width = "64")).then_some("8");
+    assert_eq!(size, expected, "{how}: {dynamic}");
     // One name, for the environment, if the program has it. Linkers add relative ones of their own.
     let relocations = readelf("--relocs", library);
     let names_others = relocations

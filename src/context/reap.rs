@@ -192,12 +192,21 @@ impl Context {
         ask_kernel: impl Fn() -> Result,
     ) -> Result {
         let address = self.0 as usize;
-        let Some(entry) = listed::find(address) else {
-            // SAFETY: the same contract.
-            return match unsafe { self.is_unlisted_poll_of_empty(timeout) } {
-                true => Ok(0),
-                false => ask_kernel(),
-            };
+        let found = match listed::find(address) {
+            Some(entry) => Ok(entry),
+            None => listed::find_or_count(address),
+        };
+        let entry = match found {
+            Ok(entry) => entry,
+            Err(counted) => {
+                // SAFETY: the same contract.
+                let answer = match unsafe { self.is_unlisted_poll_of_empty(timeout) } {
+                    true => Ok(0),
+                    false => ask_kernel(),
+                };
+                counted.leave();
+                return answer;
+            }
         };
         // SAFETY: the same contract.
         let when = unsafe { When::of(timeout) };
