@@ -26,15 +26,22 @@ all: $(B)/$(library) $(B)/libaio.a
 # A crate type without a link step: only the object counts. --emit names where it goes, and cargo
 # runs rustc in this directory. What runs here at build time is compiled once for all machines.
 cargo_object = $(unstable) $(CARGO) rustc --release --locked --lib --crate-type lib --target-dir build/cargo \
-	$(if $(TARGET),--target $(TARGET))
-# Unwind tables let an exception or a cancelled thread pass through io_queue_run.
-rustc_object = -C relocation-model=pic -C force-unwind-tables=yes $(for_machine) --emit=obj=$@
+	$(if $(TARGET),--target $(TARGET)) --no-default-features
+# Unwind tables let an exception or a cancelled thread pass through io_queue_run. Debug information
+# (CARGO_PROFILE_RELEASE_DEBUG=2) names this directory, and must not: then it would be another in
+# every build.
+rustc_object = -C relocation-model=pic -C force-unwind-tables=yes $(for_machine) \
+	--remap-path-prefix='$(CURDIR)=/usr/src/libaio-rs' --emit=obj=$@
 # Atomics that choose their instructions at run time would ask for libgcc on AArch64.
 machine     = $(firstword $(subst -, ,$(or $(TARGET),$(shell $(CC) -dumpmachine))))
-for_machine = $(if $(filter aarch64,$(machine)),-C target-feature=-outline-atomics)$(if \
+for_machine = $(protection) $(if $(filter aarch64,$(machine)),-C target-feature=-outline-atomics)$(if \
 	$(filter mips% sparc% powerpc%,$(machine)),-Z 'crate-attr=feature(asm_experimental_arch)')
-# On MIPS, SPARC and, in older versions, PowerPC rustc does not call assembly stable, and by it symbols
-# get their versions; this lets rustc take it for this crate alone.
+# Marks where indirect jumps may arrive and, on AArch64, signs return addresses (CET, BTI, PAC). It
+# costs an instruction for each call, which does nothing on processors that do not know it.
+protection  = $(if $(filter x86_64,$(machine)),-Z cf-protection=full)$(if \
+	$(filter aarch64,$(machine)),-Z branch-protection=bti$(comma)pac-ret)
+# rustc does not call that stable, nor, on MIPS, SPARC and, in older versions, PowerPC, assembly, by
+# which symbols get their versions. This lets rustc take it for this crate alone.
 unstable = RUSTC_BOOTSTRAP=aio
 # ARM's unwind tables name the routine that reads them, which whoever unwinds has of its own.
 link_machine = $(if $(filter arm%,$(machine)),-Wl$(comma)--defsym=__aeabi_unwind_cpp_pr0=0)
@@ -45,12 +52,12 @@ sources := Cargo.toml Cargo.lock build.rs cbindgen.toml pkgconfig/libaio.pc.in \
 # With symbol versions, for the shared library.
 $(B)/shared.o: $(sources)
 	@mkdir -p $(@D)
-	$(cargo_object) -- $(rustc_object)
+	$(cargo_object) --features versioned -- $(rustc_object)
 
 # Without, for the archive. Waits for the other because cargo locks the directory anyway.
 $(B)/static.o: $(sources) | $(B)/shared.o
 	@mkdir -p $(@D)
-	$(cargo_object) --no-default-features -- $(rustc_object)
+	$(cargo_object) -- $(rustc_object)
 
 # -lc is for architectures whose system calls go through libc; elsewhere nothing needs it.
 $(B)/$(library): $(B)/shared.o libaio.map Makefile
