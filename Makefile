@@ -113,9 +113,20 @@ demo:
 cross-check i386-check emulation-check:
 	scripts/$@.sh
 
+# The bill of materials of the library that was built, for its package; needs jq.
+sbom: $(B)/libaio-rs.cdx.json
+
+$(B)/libaio-rs.cdx.json: $(sources) scripts/sbom.sh scripts/sbom.jq
+	@mkdir -p $(@D)
+	CARGO='$(CARGO)' scripts/sbom.sh > $@
+
+# The release, and what can be proved of it and of what is built: see docs/trusted-builds.md.
+dist dist-check reproducible-check licences rust-check:
+	scripts/$@.sh
+
 clean:
 	rm -rf build target
 
 .PHONY: all install uninstall header check check-long cross-check i386-check emulation-check bench \
-	demo clean
+	demo clean sbom dist dist-check reproducible-check licences rust-check
 .DELETE_ON_ERROR:
