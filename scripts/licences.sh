@@ -4,7 +4,7 @@
 # and need a network: `build/tools/bin/cargo-deny check advisories` does.
 set -eu
 cd "$(dirname "$0")/.."
-version=0.18.9
+version=0.20.2
 cargo=${CARGO:-cargo}
 tools=$PWD/build/tools
 "$tools/bin/cargo-deny" --version 2> /dev/null | grep -qF "$version" ||
