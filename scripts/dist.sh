@@ -20,7 +20,7 @@ git archive --prefix="$name/" HEAD | tar -x -C "$work"
 (
 	cd "$work/$name"
 	mkdir .cargo
-	"${CARGO:-cargo}" vendor --quiet --locked > .cargo/config.toml
+	"${CARGO:-cargo}" vendor --locked > .cargo/config.toml 2> ../log || { cat ../log >&2; exit 1; }
 	scripts/sbom.sh source > libaio-rs.cdx.json
 )
 
