@@ -28,8 +28,8 @@ with_rust() {
 }
 
 unpack_release() {
-	rm -rf "${work:?}/libaio-rs-$version" "$work/home"
-	mkdir "$work/home"
+	rm -rf "${work:?}/libaio-rs-$version" "${work:?}/home"
+	mkdir "$work"/home
 	tar -xf "build/libaio-rs-$version.tar.xz" -C "$work"
 }
 
