@@ -7,6 +7,7 @@ prefix      ?= /usr/local
 exec_prefix ?= $(prefix)
 libdir      ?= $(exec_prefix)/lib
 includedir  ?= $(prefix)/include
+mandir      ?= $(prefix)/share/man
 DESTDIR     ?=
 
 CC      ?= cc
@@ -78,11 +79,21 @@ install: all
 		-e 's|^includedir=.*|includedir=$(patsubst $(prefix)/%,$${prefix}/%,$(includedir))|' \
 		pkgconfig/libaio.pc > '$(DESTDIR)$(libdir)/pkgconfig/libaio.pc'
 	chmod 644 '$(DESTDIR)$(libdir)/pkgconfig/libaio.pc'
+	$(INSTALL) -d '$(DESTDIR)$(mandir)/man3' '$(DESTDIR)$(mandir)/man7'
+	$(INSTALL) -m 644 man/*.3 '$(DESTDIR)$(mandir)/man3'
+	$(INSTALL) -m 644 man/*.7 '$(DESTDIR)$(mandir)/man7'
+	# A page that only names another becomes a link, which compressing a page does not break.
+	cd '$(DESTDIR)$(mandir)' && for page in $(man_pages); do \
+		other=$$(sed -n 's|^\.so man[37]/||p' "$$page") && \
+		test -z "$$other" || ln -sf "$$other" "$$page" || exit; done
+
+man_pages = $(foreach page,$(notdir $(wildcard man/*.[37])),man$(subst .,,$(suffix $(page)))/$(page))
 
 uninstall:
 	rm -f '$(DESTDIR)$(libdir)/$(library)' '$(DESTDIR)$(libdir)/$(soname)' \
 		'$(DESTDIR)$(libdir)/libaio.so' '$(DESTDIR)$(libdir)/libaio.a' \
-		'$(DESTDIR)$(libdir)/pkgconfig/libaio.pc' '$(DESTDIR)$(includedir)/libaio.h'
+		'$(DESTDIR)$(libdir)/pkgconfig/libaio.pc' '$(DESTDIR)$(includedir)/libaio.h' \
+		$(foreach page,$(man_pages),'$(DESTDIR)$(mandir)/$(page)')
 
 # The checked-in copies of what build.rs generates.
 header:
@@ -106,9 +117,14 @@ demo:
 cross-check i386-check emulation-check:
 	scripts/$@.sh
 
+# Packages, in build/deb and build/rpm; package-check builds all and has lintian and rpmlint judge
+# them: see docs/packaging.md.
+deb rpm package-check:
+	scripts/$@.sh
+
 clean:
 	rm -rf build target
 
 .PHONY: all install uninstall header check check-long cross-check i386-check emulation-check bench \
-	demo clean
+	demo deb rpm package-check clean
 .DELETE_ON_ERROR:
