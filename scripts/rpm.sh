@@ -22,7 +22,8 @@ source_tarball "$out/SOURCES"
 set --
 # It also does not ask for debug packages, as the distributions' own does at this place.
 command -v dnf > /dev/null || command -v zypper > /dev/null ||
-	set -- --nodeps --load packaging/rpm/debug-packages.macros
+	set -- --nodeps --define '__brp_compress bash /usr/lib/rpm/brp-compress' \
+		--load packaging/rpm/debug-packages.macros
 # A build in one place only leaves the same paths in all packages of a version.
 rpmbuild -ba "$@" --define "_topdir $out" --define '_build_id_links alldebug' \
 	--define 'clamp_mtime_to_source_date_epoch 1' \
