@@ -7,6 +7,7 @@ prefix      ?= /usr/local
 exec_prefix ?= $(prefix)
 libdir      ?= $(exec_prefix)/lib
 includedir  ?= $(prefix)/include
+mandir      ?= $(prefix)/share/man
 DESTDIR     ?=
 
 CC      ?= cc
@@ -28,12 +29,13 @@ all: $(B)/$(library) $(B)/libaio.a
 cargo_object = $(unstable) $(CARGO) rustc --release --locked --lib --crate-type lib --target-dir build/cargo \
 	$(if $(TARGET),--target $(TARGET)) --no-default-features
 # Unwind tables let an exception or a cancelled thread pass through io_queue_run. Debug information
-# (CARGO_PROFILE_RELEASE_DEBUG=2) names this directory, and must not: then it would be another in
-# every build.
+# (CARGO_PROFILE_RELEASE_DEBUG=2) would name this directory, and be another in every build; it names
+# the one where packages of debug information put sources.
 rustc_object = -C relocation-model=pic -C force-unwind-tables=yes $(for_machine) \
-	--remap-path-prefix='$(CURDIR)=/usr/src/libaio-rs' --emit=obj=$@
+	--remap-path-prefix='$(CURDIR)=$(sources_at)' --emit=obj=$@
 # Atomics that choose their instructions at run time would ask for libgcc on AArch64.
 machine     = $(firstword $(subst -, ,$(or $(TARGET),$(shell $(CC) -dumpmachine))))
+sources_at   = /usr/src/libaio-rs-$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 for_machine = $(protection) $(if $(filter aarch64,$(machine)),-C target-feature=-outline-atomics)$(if \
 	$(filter mips% sparc% powerpc%,$(machine)),-Z 'crate-attr=feature(asm_experimental_arch)')
 # Marks where indirect jumps may arrive and, on AArch64, signs return addresses (CET, BTI, PAC). It
@@ -85,11 +87,21 @@ install: all
 		-e 's|^includedir=.*|includedir=$(patsubst $(prefix)/%,$${prefix}/%,$(includedir))|' \
 		pkgconfig/libaio.pc > '$(DESTDIR)$(libdir)/pkgconfig/libaio.pc'
 	chmod 644 '$(DESTDIR)$(libdir)/pkgconfig/libaio.pc'
+	$(INSTALL) -d '$(DESTDIR)$(mandir)/man3' '$(DESTDIR)$(mandir)/man7'
+	$(INSTALL) -m 644 man/*.3 '$(DESTDIR)$(mandir)/man3'
+	$(INSTALL) -m 644 man/*.7 '$(DESTDIR)$(mandir)/man7'
+	# A page that only names another becomes a link, which compressing a page does not break.
+	cd '$(DESTDIR)$(mandir)' && for page in $(man_pages); do \
+		other=$$(sed -n 's|^\.so man[37]/||p' "$$page") && \
+		test -z "$$other" || ln -sf "$$other" "$$page" || exit; done
+
+man_pages = $(foreach page,$(notdir $(wildcard man/*.[37])),man$(subst .,,$(suffix $(page)))/$(page))
 
 uninstall:
 	rm -f '$(DESTDIR)$(libdir)/$(library)' '$(DESTDIR)$(libdir)/$(soname)' \
 		'$(DESTDIR)$(libdir)/libaio.so' '$(DESTDIR)$(libdir)/libaio.a' \
-		'$(DESTDIR)$(libdir)/pkgconfig/libaio.pc' '$(DESTDIR)$(includedir)/libaio.h'
+		'$(DESTDIR)$(libdir)/pkgconfig/libaio.pc' '$(DESTDIR)$(includedir)/libaio.h' \
+		$(foreach page,$(man_pages),'$(DESTDIR)$(mandir)/$(page)')
 
 # The checked-in copies of what build.rs generates.
 header:
@@ -124,9 +136,14 @@ $(B)/libaio-rs.cdx.json: $(sources) scripts/sbom.sh scripts/sbom.jq
 dist dist-check reproducible-check licences rust-check:
 	scripts/$@.sh
 
+# Packages, in build/deb and build/rpm; package-check builds all and has lintian and rpmlint judge
+# them: see docs/packaging.md.
+deb rpm package-check:
+	scripts/$@.sh
+
 clean:
 	rm -rf build target
 
 .PHONY: all install uninstall header check check-long cross-check i386-check emulation-check bench \
-	demo clean sbom dist dist-check reproducible-check licences rust-check
+	demo deb rpm package-check sbom dist dist-check reproducible-check licences rust-check clean
 .DELETE_ON_ERROR:
