@@ -18,7 +18,7 @@ with_rust() {
 	root=$cross/rust-$1
 	shift
 	(
-		PATH=$root/usr/bin:$PATH LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu
+		PATH=$root/usr/bin:$PATH LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu:$root/lib/x86_64-linux-gnu
 		HOME=$work/home CARGO_HOME=$work/home/cargo CARGO_NET_OFFLINE=true
 		export PATH LD_LIBRARY_PATH HOME CARGO_HOME CARGO_NET_OFFLINE
 		unset CARGO
@@ -51,17 +51,11 @@ check() {
 	fi
 }
 
-# web_rust VERSION: Debian's packages of it.
-web_rust() {
-	bring_programs "$cross/rust-$1" "rustc-web=$1.*" "cargo-web=$1.*" "libstd-rust-web-dev=$1.*" \
-		"libstd-rust-web-$1=$1.*"
-}
-
-from_release bullseye web_rust "$oldest"
+bring_oldest_rust "$oldest"
 check "$oldest"
-web_rust 1.85
+bring_web_rust 1.85
 check 1.85
-web_rust 1.96
+bring_web_rust 1.96
 check 1.96
 
 # Too old: refused, with the reason.
