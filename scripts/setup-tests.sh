@@ -27,6 +27,8 @@ sysbench
 qemu-utils
 mariadb-server-core
 mariadb-client-core
+faketime
+jq
 EOF
     if [ "$purpose" = bench ]; then
         echo liburing-dev

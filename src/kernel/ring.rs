@@ -132,6 +132,7 @@ type Part = core::arch::x86_64::__m128i;
 type Part = core::arch::aarch64::uint64x2_t;
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 type Part = u64;
+const PARTS: usize = core::mem::size_of::<io_event>() / core::mem::size_of::<Part>();
 
 /// Copies `count` slots from number `from` on.
 ///
@@ -145,7 +146,7 @@ unsafe fn copy(slots: *const io_event, from: u32, count: u32, to: *mut io_event)
         unsafe {
             let slot = slots.add(from as usize + i).cast::<Part>();
             let event = to.add(i).cast::<Part>();
-            for part in 0..size_of::<io_event>() / size_of::<Part>() {
+            for part in 0..PARTS {
                 event
                     .add(part)
                     .write_unaligned(slot.add(part).read_volatile());

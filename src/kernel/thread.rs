@@ -85,7 +85,7 @@ pub fn wipe_on_fork<T>(pages: &'static T) -> bool {
             call!(
                 libc::SYS_madvise,
                 pointer(pages),
-                long(size_of::<T>() as _),
+                long(core::mem::size_of::<T>() as _),
                 long(advice as _)
             )
         }
