@@ -27,6 +27,9 @@ sysbench
 qemu-utils
 mariadb-server-core
 mariadb-client-core
+mandoc
+groff-base
+strace
 EOF
     if [ "$purpose" = bench ]; then
         echo liburing-dev

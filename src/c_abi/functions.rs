@@ -253,6 +253,16 @@ pub unsafe extern "C" fn io_pgetevents(
 
 /// Does nothing, at once: the same as io_getevents(ctx, 0, 0, NULL, timeout). Exported for old
 /// programs; libaio.h does not declare it, because the original's does not.
+///
+/// timeout: read here.
+///
+/// Returns 0, or
+///   -EINVAL   ctx is not a context of this process
+///   -EFAULT   timeout is nothing that a program can map
+///   -EINTR    a signal is pending
+///   -ENOSYS   the kernel has no AIO
+///
+/// Thread-safe. Async-signal-safe. Source: libaio 0.3.113; io_getevents(2).
 #[no_mangle]
 pub unsafe extern "C" fn io_queue_wait(ctx: io_context_t, timeout: *mut timespec) -> c_int {
     // SAFETY: the caller's timeout; no event is written.
