@@ -266,6 +266,7 @@ for directory in usr etc var; do
 	mount -t overlay overlay /$directory \
 		-o "lowerdir=/$directory,upperdir=$1/layers/$directory/upper,workdir=$1/layers/$directory/work"
 done
+PATH=$PATH:/usr/sbin:/sbin
 cd /mnt
 mount --bind "$1/tmp" /tmp
 set +e

@@ -151,8 +151,8 @@ pub unsafe extern "C" fn io_destroy(ctx: io_context_t) -> c_int {
 /// Errors found later, such as a misaligned O_DIRECT buffer, come in the event's res.
 ///
 /// It returns at once only for what the file system can do asynchronously, in practice O_DIRECT
-/// on allocated blocks; buffered reads that miss the page cache, buffered writes and reads of
-/// empty pipes block in here.
+/// within the file's size; buffered reads that miss the page cache, buffered writes, writes that
+/// extend a file and reads of empty pipes block in here.
 ///
 /// Thread-safe. Async-signal-safe. In a forked child: -EINVAL. Source: io_submit(2);
 /// io_submit_one() in the kernel's fs/aio.c.
