@@ -51,15 +51,18 @@ comma = ,
 sources := Cargo.toml Cargo.lock build.rs cbindgen.toml pkgconfig/libaio.pc.in \
 	$(shell find src -type f)
 
-# With symbol versions, for the shared library.
+# With symbol versions, for the shared library. Cargo leaves the file alone if what changed does not
+# matter to rustc; make must not ask again for ever.
 $(B)/shared.o: $(sources)
 	@mkdir -p $(@D)
 	$(cargo_object) --features versioned -- $(rustc_object)
+	@touch -c $@
 
 # Without, for the archive. Waits for the other because cargo locks the directory anyway.
 $(B)/static.o: $(sources) | $(B)/shared.o
 	@mkdir -p $(@D)
 	$(cargo_object) -- $(rustc_object)
+	@touch -c $@
 
 # -lc is for architectures whose system calls go through libc; elsewhere nothing needs it.
 $(B)/$(library): $(B)/shared.o libaio.map Makefile

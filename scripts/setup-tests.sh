@@ -29,6 +29,9 @@ mariadb-server-core
 mariadb-client-core
 faketime
 jq
+mandoc
+groff-base
+strace
 EOF
     if [ "$purpose" = bench ]; then
         echo liburing-dev

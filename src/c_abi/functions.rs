@@ -151,8 +151,8 @@ pub unsafe extern "C" fn io_destroy(ctx: io_context_t) -> c_int {
 /// Errors found later, such as a misaligned O_DIRECT buffer, come in the event's res.
 ///
 /// It returns at once only for what the file system can do asynchronously, in practice O_DIRECT
-/// on allocated blocks; buffered reads that miss the page cache, buffered writes and reads of
-/// empty pipes block in here.
+/// within the file's size; buffered reads that miss the page cache, buffered writes, writes that
+/// extend a file and reads of empty pipes block in here.
 ///
 /// Thread-safe. Async-signal-safe. In a forked child: -EINVAL. Source: io_submit(2);
 /// io_submit_one() in the kernel's fs/aio.c.
@@ -253,6 +253,16 @@ pub unsafe extern "C" fn io_pgetevents(
 
 /// Does nothing, at once: the same as io_getevents(ctx, 0, 0, NULL, timeout). Exported for old
 /// programs; libaio.h does not declare it, because the original's does not.
+///
+/// timeout: read here.
+///
+/// Returns 0, or
+///   -EINVAL   ctx is not a context of this process
+///   -EFAULT   timeout is nothing that a program can map
+///   -EINTR    a signal is pending
+///   -ENOSYS   the kernel has no AIO
+///
+/// Thread-safe. Async-signal-safe. Source: libaio 0.3.113; io_getevents(2).
 #[no_mangle]
 pub unsafe extern "C" fn io_queue_wait(ctx: io_context_t, timeout: *mut timespec) -> c_int {
     // SAFETY: the caller's timeout; no event is written.
