@@ -2,7 +2,7 @@
 # make reproducible-check: the release and all packages built twice from the last commit, in two
 # directories, and, as root, by two users: with another home, umask, time zone, language and time of
 # the files. All must be equal to the last bit; what dpkg writes about the build itself (.buildinfo,
-# .changes) is not compared. 20 minutes at most. tests/reproducible.rs does so with what `make`
+# .changes) is not compared. 50 minutes at most. tests/reproducible.rs does so with what `make`
 # installs.
 set -eu
 cd "$(dirname "$0")/.."
@@ -36,7 +36,7 @@ build() {
 		cd "$1"
 		umask "$2"
 		shift 2
-		timeout 10m "$@" make dist deb rpm
+		timeout 25m "$@" make dist deb rpm
 	) >> "$log" 2>&1 || { tail -n 40 "$log"; exit 1; }
 }
 

@@ -63,7 +63,7 @@ fn every_shared_library() -> Vec<(String, PathBuf)> {
         libraries.push((format!("make with ld.{linker}"), place));
         let fuse = format!("link-arg=-fuse-ld={linker}");
         let mut flags = vec!["-C", &fuse];
-        if cfg!(target_arch = "x86_64") {
+        if cfg!(target_arch = "x86_64") && rustc_minor() >= 90 {
             flags.extend(["-C", "linker-features=-lld"]);
         }
         libraries.push((
@@ -72,6 +72,16 @@ fn every_shared_library() -> Vec<(String, PathBuf)> {
         ));
     }
     libraries
+}
+
+/// rustc brings a linker of its own since 1.90, and has the option against it since then.
+fn rustc_minor() -> u32 {
+    let version = text(&run(Command::new("rustc").arg("--version")).stdout);
+    let minor = version
+        .split('.')
+        .nth(1)
+        .and_then(|minor| minor.parse().ok());
+    minor.expect("rustc prints its version")
 }
 
 fn link_as_the_makefile_does(linker: &str, place: &Path) {

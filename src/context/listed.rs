@@ -72,7 +72,7 @@ impl Word for AtomicUsize {
 #[inline(never)]
 fn wait(turn: u32) {
     match turn {
-        0..100 => core::hint::spin_loop(),
+        0..=99 => core::hint::spin_loop(),
         _ => kernel::sleep((turn as i64 - 99).min(20) * 50_000),
     }
 }
