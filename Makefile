@@ -95,6 +95,10 @@ check:
 check-long:
 	LIBAIO_RS_LONG=1 scripts/check.sh
 
+# The gate's test with threads, under what sees data races: scripts/tsan.sh, scripts/miri.sh.
+tsan miri:
+	scripts/$@.sh
+
 # Writes docs/benchmarks.md and .svg.
 bench:
 	scripts/bench.sh
@@ -109,6 +113,6 @@ cross-check i386-check emulation-check:
 clean:
 	rm -rf build target
 
-.PHONY: all install uninstall header check check-long cross-check i386-check emulation-check bench \
+.PHONY: all install uninstall header check check-long tsan miri cross-check i386-check emulation-check bench \
 	demo clean
 .DELETE_ON_ERROR:
