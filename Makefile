@@ -91,7 +91,7 @@ header:
 check:
 	scripts/check.sh
 
-# Long versions of the stress test, the random programs and the model, which take hours.
+# Long versions of the stress test, the random programs and the model: see docs/architecture.md.
 check-long:
 	LIBAIO_RS_LONG=1 scripts/check.sh
 

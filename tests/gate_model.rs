@@ -15,6 +15,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
+use std::time::{Duration, Instant};
 
 const RING: usize = 0x7000;
 const OTHER_RING: usize = 0x9000;
@@ -305,13 +306,25 @@ impl Look<Vec<u32>> for AtRing<'_> {
     }
 }
 
+/// In the long form with one preemption more, as far as that goes in two minutes.
 fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
+    const LONG: Duration = Duration::from_secs(120);
+    let long = std::env::var_os("LIBAIO_RS_LONG").is_some();
+    let preemptions = preemptions + long as usize;
     let mut builder = loom::model::Builder::new();
-    // One more in the long form, which takes hours.
-    let further = std::env::var_os("LIBAIO_RS_LONG").is_some() as usize;
-    builder.preemption_bound = Some(preemptions + further);
+    builder.preemption_bound = Some(preemptions);
     builder.max_branches = 10_000;
+    builder.max_duration = long.then_some(LONG);
+    let begin = Instant::now();
     builder.check(body);
+    if long {
+        let all = begin.elapsed() < LONG;
+        println!(
+            "{} interleavings with {preemptions} preemptions in {} s",
+            if all { "all" } else { "not all" },
+            begin.elapsed().as_secs()
+        );
+    }
 }
 
 type Reaper<W> = fn(&World<W>, usize) -> Vec<u32>;
