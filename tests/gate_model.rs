@@ -9,12 +9,15 @@
 #[allow(dead_code)]
 #[path = "../src/context/gate.rs"]
 mod gate;
+#[path = "support/no_gate.rs"]
+mod no_gate;
 
-use gate::{Access, Counted, Entry, Look, Reaped, Stop, Thread, Word};
+use gate::{implement_word, Access, Counted, Entry, Look, Reaped, Stop, Thread, Word};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
+use no_gate::NoGate;
 use std::time::{Duration, Instant};
 
 const RING: usize = 0x7000;
@@ -22,64 +25,14 @@ const OTHER_RING: usize = 0x9000;
 /// Slots of the ring. One stays free, so a third completion waits for the first to be taken.
 const NR: usize = 3;
 
-impl Word for AtomicUsize {
-    fn load(&self, order: Ordering) -> usize {
-        AtomicUsize::load(self, order)
-    }
-    fn store(&self, value: usize, order: Ordering) {
-        AtomicUsize::store(self, value, order)
-    }
-    fn compare_exchange(
-        &self,
-        old: usize,
-        new: usize,
-        success: Ordering,
-        failure: Ordering,
-    ) -> Result<usize, usize> {
-        AtomicUsize::compare_exchange(self, old, new, success, failure)
-    }
-    fn wait(_: u32) {
-        thread::yield_now();
-    }
+implement_word!(AtomicUsize, yield_now);
+
+fn yield_now(_: u32) {
+    thread::yield_now();
 }
 
-/// A word that, if it is the gate, does not change: everybody passes. The fault that the models must
-/// find.
-struct NoGate {
-    word: AtomicUsize,
-    is_gate: bool,
-}
-
-impl Word for NoGate {
-    fn load(&self, order: Ordering) -> usize {
-        self.word.load(order)
-    }
-    fn store(&self, value: usize, order: Ordering) {
-        self.word.store(value, order)
-    }
-    fn compare_exchange(
-        &self,
-        old: usize,
-        new: usize,
-        success: Ordering,
-        failure: Ordering,
-    ) -> Result<usize, usize> {
-        if self.is_gate {
-            return Ok(old);
-        }
-        self.word.compare_exchange(old, new, success, failure)
-    }
-    fn wait(_: u32) {
-        thread::yield_now();
-    }
-}
-
-fn without_gate() -> Arc<World<NoGate>> {
-    let mut world = World::of(|is_gate| NoGate {
-        // Already ours.
-        word: AtomicUsize::new(if is_gate { 1 << 10 } else { 0 }),
-        is_gate,
-    });
+fn without_gate() -> Arc<World<NoGate<AtomicUsize>>> {
+    let mut world = World::of(|is_gate| NoGate::new(AtomicUsize::new, is_gate));
     world.has_gate = false;
     assert!(world.give(RING, 9));
     Arc::new(world)
@@ -285,6 +238,16 @@ impl<W: Word + 'static> World<W> {
         );
         assert!(destroyed.is_ok());
     }
+    /// Destroys the ring and makes a new one at the same address.
+    fn renew(&self, number: usize) -> Vec<u32> {
+        self.destroy(number);
+        *self.ring.kernel.lock().unwrap() = true;
+        self.ring
+            .mapped
+            .with_mut(|mapped| unsafe { *mapped = true });
+        assert!(self.give_again(RING, number));
+        Vec::new()
+    }
 }
 
 struct AtRing<'a> {
@@ -469,13 +432,7 @@ fn the_same_address_again() {
             &world,
             1,
             &[World::reap_in_kernel, |world, number| {
-                world.destroy(number);
-                *world.ring.kernel.lock().unwrap() = true;
-                world
-                    .ring
-                    .mapped
-                    .with_mut(|mapped| unsafe { *mapped = true });
-                assert!(world.give_again(RING, number));
+                world.renew(number);
                 world.reap(number)
             }],
         );
@@ -487,20 +444,7 @@ fn the_same_address_again() {
 fn the_same_address_again_beside_a_reaper() {
     model(2, || {
         let world = World::new();
-        run(
-            &world,
-            1,
-            &[World::reap, |world, number| {
-                world.destroy(number);
-                *world.ring.kernel.lock().unwrap() = true;
-                world
-                    .ring
-                    .mapped
-                    .with_mut(|mapped| unsafe { *mapped = true });
-                assert!(world.give_again(RING, number));
-                Vec::new()
-            }],
-        );
+        run(&world, 1, &[World::reap, World::renew]);
     });
 }
 

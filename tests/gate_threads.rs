@@ -10,6 +10,8 @@
 #[allow(dead_code)]
 #[path = "../src/context/gate.rs"]
 mod gate;
+#[path = "support/no_gate.rs"]
+mod no_gate;
 #[allow(dead_code)]
 #[path = "../src/kernel/ring.rs"]
 mod ring;
@@ -21,7 +23,8 @@ mod c_abi {
     pub(crate) use super::types;
 }
 
-use gate::{Access, Counted, Entry, Look, Reaped, Thread, Word};
+use gate::{implement_word, Access, Counted, Entry, Look, Reaped, Thread, Word};
+use no_gate::NoGate;
 use ring::Ring;
 use std::alloc::{alloc_zeroed, dealloc, Layout};
 use std::ptr::{null_mut, without_provenance_mut};
@@ -40,25 +43,10 @@ fn layout() -> Layout {
     Layout::from_size_align(HEADER + NR * size_of::<io_event>(), 4096).expect("small")
 }
 
-impl Word for AtomicUsize {
-    fn load(&self, order: Ordering) -> usize {
-        AtomicUsize::load(self, order)
-    }
-    fn store(&self, value: usize, order: Ordering) {
-        AtomicUsize::store(self, value, order)
-    }
-    fn compare_exchange(
-        &self,
-        old: usize,
-        new: usize,
-        success: Ordering,
-        failure: Ordering,
-    ) -> Result<usize, usize> {
-        AtomicUsize::compare_exchange(self, old, new, success, failure)
-    }
-    fn wait(_: u32) {
-        yield_now();
-    }
+implement_word!(AtomicUsize, wait);
+
+fn wait(_: u32) {
+    yield_now();
 }
 
 /// std's own mutex is not compiled with the sanitizer, which therefore does not know it.
@@ -411,39 +399,10 @@ fn every_event_once_in_rings_that_come_and_go() {
     assert_ne!(world.by_ring.load(Relaxed), 0);
 }
 
-/// A word that, if it is the gate, does not change: everybody passes.
-struct NoGate(AtomicUsize, bool);
-
-impl Word for NoGate {
-    fn load(&self, order: Ordering) -> usize {
-        self.0.load(order)
-    }
-    fn store(&self, value: usize, order: Ordering) {
-        self.0.store(value, order)
-    }
-    fn compare_exchange(
-        &self,
-        old: usize,
-        new: usize,
-        success: Ordering,
-        failure: Ordering,
-    ) -> Result<usize, usize> {
-        if self.1 {
-            return Ok(old);
-        }
-        self.0.compare_exchange(old, new, success, failure)
-    }
-    fn wait(_: u32) {
-        yield_now();
-    }
-}
-
 /// The fault that the others must find: by the count here, as a race elsewhere.
 #[test]
 #[cfg_attr(miri, ignore = "Miri ends at its race")]
 fn without_the_gate_events_are_lost_or_doubled() {
-    let world = World::new(false, |gate| {
-        NoGate(AtomicUsize::new(if gate { 1 << 10 } else { 0 }), gate)
-    });
+    let world = World::new(false, |is_gate| NoGate::new(AtomicUsize::new, is_gate));
     assert_ne!(world.run(false), 0);
 }
