@@ -113,9 +113,13 @@ header:
 check:
 	scripts/check.sh
 
-# Long versions of the stress test, the random programs and the model, which take hours.
+# Long versions of the stress test, the random programs and the model: see docs/architecture.md.
 check-long:
 	LIBAIO_RS_LONG=1 scripts/check.sh
+
+# The gate's test with threads, under what sees data races: scripts/tsan.sh, scripts/miri.sh.
+tsan miri:
+	scripts/$@.sh
 
 # Writes docs/benchmarks.md and .svg.
 bench:
@@ -147,6 +151,6 @@ deb rpm package-check:
 clean:
 	rm -rf build target
 
-.PHONY: all install uninstall header check check-long cross-check i386-check emulation-check bench \
+.PHONY: all install uninstall header check check-long tsan miri cross-check i386-check emulation-check bench \
 	demo deb rpm package-check sbom dist dist-check reproducible-check licences rust-check clean
 .DELETE_ON_ERROR:

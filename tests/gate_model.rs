@@ -9,76 +9,33 @@
 #[allow(dead_code)]
 #[path = "../src/context/gate.rs"]
 mod gate;
+#[path = "support/no_gate.rs"]
+mod no_gate;
 
-use gate::{Access, Alone, Counted, Entry, Look, Reaped, Stop, Thread, Word};
+use gate::{implement_word, Access, Alone, Counted, Entry, Look, Reaped, Stop, Thread, Word};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
+use no_gate::NoGate;
+use std::time::{Duration, Instant};
 
 const RING: usize = 0x7000;
 const OTHER_RING: usize = 0x9000;
 /// Slots of the ring. One stays free, so a third completion waits for the first to be taken.
 const NR: usize = 3;
 
-impl Word for AtomicUsize {
-    fn load(&self, order: Ordering) -> usize {
-        AtomicUsize::load(self, order)
-    }
-    fn store(&self, value: usize, order: Ordering) {
-        AtomicUsize::store(self, value, order)
-    }
-    fn compare_exchange(
-        &self,
-        old: usize,
-        new: usize,
-        success: Ordering,
-        failure: Ordering,
-    ) -> Result<usize, usize> {
-        AtomicUsize::compare_exchange(self, old, new, success, failure)
-    }
-    fn wait(_: u32) {
-        thread::yield_now();
-    }
+implement_word!(AtomicUsize, yield_now);
+
+fn yield_now(_: u32) {
+    thread::yield_now();
 }
 
-/// A word that, if it is the gate, does not change: everybody passes. The fault that the models must
-/// find.
-struct NoGate {
-    word: AtomicUsize,
-    is_gate: bool,
-}
-
-impl Word for NoGate {
-    fn load(&self, order: Ordering) -> usize {
-        self.word.load(order)
-    }
-    fn store(&self, value: usize, order: Ordering) {
-        self.word.store(value, order)
-    }
-    fn compare_exchange(
-        &self,
-        old: usize,
-        new: usize,
-        success: Ordering,
-        failure: Ordering,
-    ) -> Result<usize, usize> {
-        if self.is_gate {
-            return Ok(old);
-        }
-        self.word.compare_exchange(old, new, success, failure)
-    }
-    fn wait(_: u32) {
-        thread::yield_now();
-    }
-}
-
-fn without_gate() -> Arc<World<NoGate>> {
-    World::with(|is_gate| NoGate {
-        // Already ours.
-        word: AtomicUsize::new(if is_gate { 1 << 10 } else { 0 }),
-        is_gate,
-    })
+fn without_gate() -> Arc<World<NoGate<AtomicUsize>>> {
+    let mut world = World::of(|is_gate| NoGate::new(AtomicUsize::new, is_gate));
+    world.has_gate = false;
+    assert!(world.give(RING, 9));
+    Arc::new(world)
 }
 
 fn thread_number(number: usize) -> Thread {
@@ -159,11 +116,15 @@ struct World<W> {
     gate: W,
     unlisted: W,
     ring: Ring,
+    /// Without the exclusion nobody holds the gate.
+    has_gate: bool,
 }
 
 impl World<AtomicUsize> {
     fn new() -> Arc<Self> {
-        World::with(|_| AtomicUsize::new(0))
+        let world = World::of(|_| AtomicUsize::new(0));
+        assert!(world.give(RING, 9));
+        Arc::new(world)
     }
 
     /// Its ring is not listed yet.
@@ -180,13 +141,8 @@ impl<W: Word + 'static> World<W> {
             gate: word(true),
             unlisted: word(false),
             ring: Ring::new(),
+            has_gate: true,
         }
-    }
-
-    fn with(word: impl Fn(bool) -> W) -> Arc<World<W>> {
-        let world = World::of(word);
-        assert!(world.give(RING, 9));
-        Arc::new(world)
     }
 
     fn give(&self, address: usize, number: usize) -> bool {
@@ -211,6 +167,7 @@ impl<W: Word + 'static> World<W> {
         let look = || AtRing {
             ring: &self.ring,
             polls: false,
+            is_held: self.has_gate,
         };
         let (entry, thread) = (self.entry(), thread_number(number));
         match entry.reap_alone(RING, thread, look()) {
@@ -257,6 +214,7 @@ impl<W: Word + 'static> World<W> {
         let look = AtRing {
             ring: &self.ring,
             polls: true,
+            is_held: self.has_gate,
         };
         let reaped = self
             .entry()
@@ -287,12 +245,23 @@ impl<W: Word + 'static> World<W> {
         );
         assert!(destroyed.is_ok());
     }
+    /// Destroys the ring and makes a new one at the same address.
+    fn renew(&self, number: usize) -> Vec<u32> {
+        self.destroy(number);
+        *self.ring.kernel.lock().unwrap() = true;
+        self.ring
+            .mapped
+            .with_mut(|mapped| unsafe { *mapped = true });
+        assert!(self.give_again(RING, number));
+        Vec::new()
+    }
 }
 
 #[derive(Clone, Copy)]
 struct AtRing<'a> {
     ring: &'a Ring,
     polls: bool,
+    is_held: bool,
 }
 
 impl Look<Vec<u32>> for AtRing<'_> {
@@ -302,19 +271,31 @@ impl Look<Vec<u32>> for AtRing<'_> {
             // With an atomic head a look beside the kernel is no race; here it must not touch it.
             return None;
         }
-        assert!(may_move());
+        assert_eq!(may_move(), self.is_held);
         let events = self.ring.take(1);
         (!events.is_empty()).then_some(events)
     }
 }
 
+/// In the long form with one preemption more, as far as that goes in two minutes.
 fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
+    const LONG: Duration = Duration::from_secs(120);
+    let long = std::env::var_os("LIBAIO_RS_LONG").is_some();
+    let preemptions = preemptions + long as usize;
     let mut builder = loom::model::Builder::new();
-    // One more in the long form, which takes hours.
-    let further = std::env::var_os("LIBAIO_RS_LONG").is_some() as usize;
-    builder.preemption_bound = Some(preemptions + further);
+    builder.preemption_bound = Some(preemptions);
     builder.max_branches = 10_000;
+    builder.max_duration = long.then_some(LONG);
+    let begin = Instant::now();
     builder.check(body);
+    if long {
+        let all = begin.elapsed() < LONG;
+        println!(
+            "{} interleavings with {preemptions} preemptions in {} s",
+            if all { "all" } else { "not all" },
+            begin.elapsed().as_secs()
+        );
+    }
 }
 
 type Reaper<W> = fn(&World<W>, usize) -> Vec<u32>;
@@ -459,13 +440,7 @@ fn the_same_address_again() {
             &world,
             1,
             &[World::reap_in_kernel, |world, number| {
-                world.destroy(number);
-                *world.ring.kernel.lock().unwrap() = true;
-                world
-                    .ring
-                    .mapped
-                    .with_mut(|mapped| unsafe { *mapped = true });
-                assert!(world.give_again(RING, number));
+                world.renew(number);
                 world.reap(number)
             }],
         );
@@ -477,20 +452,7 @@ fn the_same_address_again() {
 fn the_same_address_again_beside_a_reaper() {
     model(2, || {
         let world = World::new();
-        run(
-            &world,
-            1,
-            &[World::reap, |world, number| {
-                world.destroy(number);
-                *world.ring.kernel.lock().unwrap() = true;
-                world
-                    .ring
-                    .mapped
-                    .with_mut(|mapped| unsafe { *mapped = true });
-                assert!(world.give_again(RING, number));
-                Vec::new()
-            }],
-        );
+        run(&world, 1, &[World::reap, World::renew]);
     });
 }
 
@@ -562,7 +524,7 @@ fn two_rings_for_an_entry_whose_ring_is_gone() {
 
 /// loom reports what it finds by a panic.
 #[test]
-#[should_panic]
+#[should_panic = "Causality violation"]
 fn without_the_gate_reapers_collide() {
     model(2, || {
         let world = without_gate();
@@ -571,7 +533,7 @@ fn without_the_gate_reapers_collide() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic = "Causality violation"]
 fn without_the_gate_a_ring_goes_away_under_a_reaper() {
     model(2, || {
         let world = without_gate();
@@ -596,6 +558,7 @@ fn a_signal_handler_inside_of_a_reap() {
             let look = AtRing {
                 ring: &self.0.ring,
                 polls: true,
+                is_held: true,
             };
             let again = entry.reap_alone(RING, thread, look);
             assert!(matches!(again, Alone::Not));

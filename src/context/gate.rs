@@ -43,6 +43,37 @@ pub trait Word {
     fn wait(turn: u32);
 }
 
+/// Implements [`Word`] by an atomic's own methods, which have the same names, and a function that
+/// waits.
+macro_rules! implement_word {
+    ($atomic:ty, $wait:path) => {
+        impl Word for $atomic {
+            #[inline(always)]
+            fn load(&self, order: Ordering) -> usize {
+                <$atomic>::load(self, order)
+            }
+            #[inline(always)]
+            fn store(&self, value: usize, order: Ordering) {
+                <$atomic>::store(self, value, order)
+            }
+            #[inline(always)]
+            fn compare_exchange(
+                &self,
+                old: usize,
+                new: usize,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<usize, usize> {
+                <$atomic>::compare_exchange(self, old, new, success, failure)
+            }
+            fn wait(turn: u32) {
+                $wait(turn)
+            }
+        }
+    };
+}
+pub(crate) use implement_word;
+
 /// How many threads are inside the kernel's call. Once at its highest value it stays there.
 const COUNT: usize = (1 << 10) - 1;
 /// This process may use the gate.

@@ -9,7 +9,7 @@
 //! the original does. The gates are in pages that the kernel wipes in the child: there nothing is
 //! its own until its own `io_setup`. After `vfork` the child has the parent's own, as it should.
 
-use super::gate::{Counted, Entry, Thread, Word};
+use super::gate::{implement_word, Counted, Entry, Thread, Word};
 use crate::kernel;
 #[cfg(reaps_in_user_space)]
 use crate::settings;
@@ -42,29 +42,7 @@ static WIPED: Pages = Pages {
     unlisted: [ZERO; SETS],
 };
 
-impl Word for AtomicUsize {
-    #[inline(always)]
-    fn load(&self, order: Ordering) -> usize {
-        AtomicUsize::load(self, order)
-    }
-    #[inline(always)]
-    fn store(&self, value: usize, order: Ordering) {
-        AtomicUsize::store(self, value, order)
-    }
-    #[inline(always)]
-    fn compare_exchange(
-        &self,
-        old: usize,
-        new: usize,
-        success: Ordering,
-        failure: Ordering,
-    ) -> Result<usize, usize> {
-        AtomicUsize::compare_exchange(self, old, new, success, failure)
-    }
-    fn wait(turn: u32) {
-        wait(turn)
-    }
-}
+implement_word!(AtomicUsize, wait);
 
 /// A holder that runs is gone after a few turns. One that was preempted may have a lower priority
 /// than this thread, so sleep rather than yield: 50 µs, then longer, up to 1 ms.
