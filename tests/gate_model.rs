@@ -391,6 +391,28 @@ fn two_reapers_beside_a_destroyer() {
     });
 }
 
+/// A poll may look while a thread is in the kernel; not if that one destroys the ring.
+#[test]
+fn a_poller_beside_a_destroyer() {
+    model(3, || {
+        let world = World::new();
+        run(
+            &world,
+            0,
+            &[
+                |world, number| {
+                    world.poll(number);
+                    Vec::new()
+                },
+                |world, number| {
+                    world.destroy(number);
+                    Vec::new()
+                },
+            ],
+        );
+    });
+}
+
 #[test]
 fn everybody_at_once() {
     model(0, || {
