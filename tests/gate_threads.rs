@@ -426,6 +426,10 @@ fn every_event_once_in_rings_that_come_and_go() {
 #[test]
 #[cfg_attr(miri, ignore = "Miri ends at its race")]
 fn without_the_gate_events_are_lost_or_doubled() {
-    let world = World::new(false, |is_gate| NoGate::new(AtomicUsize::new, is_gate));
-    assert_ne!(world.run(false), 0);
+    // Most often in the first round; not in each, where the threads hardly meet.
+    let found = (0..100).any(|_| {
+        let world = World::new(false, |is_gate| NoGate::new(AtomicUsize::new, is_gate));
+        world.run(false) != 0
+    });
+    assert!(found);
 }
