@@ -35,13 +35,17 @@ rustc_object = -C relocation-model=pic -C force-unwind-tables=yes $(for_machine)
 	--remap-path-prefix='$(CURDIR)=$(sources_at)' --emit=obj=$@
 # Atomics that choose their instructions at run time would ask for libgcc on AArch64.
 machine     = $(firstword $(subst -, ,$(or $(TARGET),$(shell $(CC) -dumpmachine))))
-sources_at   = /usr/src/libaio-rs-$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
+sources_at  = /usr/src/libaio-rs-$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 for_machine = $(protection) $(if $(filter aarch64,$(machine)),-C target-feature=-outline-atomics)$(if \
 	$(filter mips% sparc% powerpc%,$(machine)),-Z 'crate-attr=feature(asm_experimental_arch)')
 # Marks where indirect jumps may arrive and, on AArch64, signs return addresses (CET, BTI, PAC). It
 # costs an instruction for each call, which does nothing on processors that do not know it.
 protection  = $(if $(filter x86_64,$(machine)),-Z cf-protection=full)$(if \
-	$(filter aarch64,$(machine)),-Z branch-protection=bti$(comma)pac-ret)
+	$(filter aarch64,$(machine)),-Z branch-protection=bti$(comma)pac-ret $(mismatch))
+# Newer rustcs want every crate to have the same protection; of core and libc nothing is compiled in
+# but what is inlined here, and so compiled here.
+mismatch    = $(if $(shell $(or $(RUSTC),rustc) -C help | grep unsafe-allow-abi-mismatch),\
+	-C unsafe-allow-abi-mismatch=branch-protection)
 # rustc does not call that stable, nor, on MIPS, SPARC and, in older versions, PowerPC, assembly, by
 # which symbols get their versions. This lets rustc take it for this crate alone.
 unstable = RUSTC_BOOTSTRAP=aio
