@@ -122,9 +122,13 @@ cross-check i386-check emulation-check:
 deb rpm package-check:
 	scripts/$@.sh
 
+# With the packages, in disposable Debian systems, as root: see docs/system-checks.md.
+root-check sources-check: deb
+	scripts/$@.sh
+
 clean:
 	rm -rf build target
 
 .PHONY: all install uninstall header check check-long cross-check i386-check emulation-check bench \
-	demo deb rpm package-check clean
+	demo deb rpm package-check root-check sources-check clean
 .DELETE_ON_ERROR:
