@@ -50,40 +50,6 @@ loader_takes_it() {
 	cmp "$root$library" "$work/expected.so"
 }
 
-# The blocks of the last time are all there, and new ones go there and come back.
-fio_verifies() {
-	set -- fio --name=data --filename=fio.data --ioengine=libaio --direct=1 --rw=randwrite --bs=4k \
-		--size=16m --iodepth=32 --iodepth_batch_submit=8 --iodepth_batch_complete_min=4 \
-		--iodepth_batch_complete_max=32 --verify=crc32c --verify_fatal=1
-	if [ "$visit" -gt 1 ]; then
-		offline "$@" --randseed=$((visit - 1)) --verify_only || return 1
-	fi
-	traced fio "$@" "--randseed=$visit" || return 1
-	served fio "$library"
-}
-
-# The same for the files of sysbench: every block has a checksum.
-sysbench_validates() {
-	set -- sysbench fileio --file-num=4 --file-total-size=32M --file-block-size=16384 --threads=2 \
-		--file-io-mode=async --validate=on
-	[ "$visit" -gt 1 ] || sysbench_run offline "$@" prepare || return 1
-	sysbench_run traced sysbench "$@" --file-test-mode=seqrd --time=0 --events=2048 run || return 1
-	served sysbench "$library" || return 1
-	sysbench_run traced sysbench "$@" --file-test-mode=rndrw --file-async-backlog=64 --time=30 \
-		--events=4000 run || return 1
-	served sysbench "$library" || return 1
-	sysbench_run offline "$@" --file-test-mode=seqrd --time=0 --events=2048 run
-}
-
-# Where a checksum is wrong, it says so.
-sysbench_run() {
-	"$@" > "$work/sysbench.log" 2>&1 || {
-		cat "$work/sysbench.log"
-		return 1
-	}
-	! grep -E 'FATAL|mismatch' "$work/sysbench.log"
-}
-
 # A server of our own, without a network, with so little memory that its pages go to disk and back.
 server() {
 	: > "$work/server.log"
