@@ -1,7 +1,7 @@
 #!/bin/sh
 # make check: every test there is, real programs included, and one line with the counts.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 scripts/setup-tests.sh
 
 log=$(mktemp)

@@ -15,6 +15,7 @@ trap 'rm -f "$stage"/source "$stage"/target "$stage"/fio.*' EXIT
 say "1. Build, and install into build/demo/usr"
 "${MAKE:-make}" --no-print-directory install "DESTDIR=$stage" prefix=/usr > "$stage/build.log" 2>&1 ||
 	{ cat "$stage/build.log"; exit 1; }
+# shellcheck disable=SC2010 # our own names
 ls -l "$stage/usr/lib" "$stage/usr/include" | grep libaio
 library=$stage/usr/lib/libaio.so.1
 

@@ -20,10 +20,10 @@ source_files() {
 # the same tarball.
 source_tarball() {
 	: "${SOURCE_DATE_EPOCH:=$(date +%s)}"
-	source_files | sort -zu | tar --null --files-from=- --no-recursion --create \
-		--sort=name --format=gnu --transform="s,^\(\./\)*,libaio-rs-$version/," \
-		--mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=u+rwX,go+rX,go-w |
-		xz -T1 > "$1/libaio-rs-$version.tar.xz"
+	source_files | sort -zu | tar --create --format=gnu --no-recursion \
+		--transform="s,^\(\./\)*,libaio-rs-$version/," --mtime="@$SOURCE_DATE_EPOCH" \
+		--owner=0 --group=0 --numeric-owner --mode=u+rwX,go+rX,go-w \
+		--use-compress-program='xz -T1' --file="$1/libaio-rs-$version.tar.xz" --null --files-from=-
 }
 
 # Installs Debian packages for the programs that are missing, as root on Debian; elsewhere says what

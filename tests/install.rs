@@ -33,6 +33,32 @@ fn listing(directory: &Path) -> BTreeMap<String, String> {
     found
 }
 
+/// What is in man/, where a page that only names another is installed as a link to it.
+fn manual_pages() -> BTreeMap<String, String> {
+    let pages = std::fs::read_dir(root().join("man")).expect("man/ is there");
+    let pages: BTreeMap<String, String> = pages
+        .map(|entry| {
+            let path = entry.expect("nobody else is here").path();
+            let name = path.file_name().expect("a file").to_str().expect("ASCII");
+            let (_, section) = name.rsplit_once('.').expect("a section");
+            let page = std::fs::read_to_string(&path).expect("a manual page");
+            let what = match page.strip_prefix(&format!(".so man{section}/")) {
+                Some(other) => format!("-> {}", other.trim()),
+                None => "644".to_string(),
+            };
+            (format!("usr/share/man/man{section}/{name}"), what)
+        })
+        .collect();
+    for (page, what) in &pages {
+        if let Some(other) = what.strip_prefix("-> ") {
+            let (directory, _) = page.rsplit_once('/').expect("it is in a directory");
+            assert_eq!(pages[&format!("{directory}/{other}")], "644", "{page}");
+        }
+    }
+    assert!(pages.len() > 20, "{pages:?}");
+    pages
+}
+
 /// `make` when everything is built: no tool that builds may be needed.
 fn install(place: &Path, arguments: &[&str]) {
     ours();
@@ -49,7 +75,7 @@ fn installs_exactly_these_files_and_removes_them() {
     // A careless umask is not to reach the installed files.
     let directories = ["libdir=/usr/lib/here", "includedir=/usr/include/there"];
     install(place.path(), &directories);
-    let expected: BTreeMap<String, String> = [
+    let mut expected: BTreeMap<String, String> = [
         ("usr/include/there/libaio.h", "644"),
         ("usr/lib/here/libaio.a", "644"),
         ("usr/lib/here/libaio.so", "-> libaio.so.1.0.2"),
@@ -59,6 +85,7 @@ fn installs_exactly_these_files_and_removes_them() {
     ]
     .map(|(name, what)| (name.to_string(), what.to_string()))
     .into();
+    expected.extend(manual_pages());
     assert_eq!(listing(place.path()), expected);
     // Again, over itself.
     install(place.path(), &directories);
