@@ -165,10 +165,11 @@ in_root() {
 		HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
 }
 
-# In /srv, and without a network: a program under test needs none.
+# In /srv, and without a network: a program under test needs none. Nor may it wait forever.
 offline() {
 	unshare --net chroot "$root" /usr/bin/env -C /srv -i HOME=/root LC_ALL=C.UTF-8 \
-		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
+		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+		timeout --kill-after=5 "${LIMIT:-300}" "$@"
 }
 
 apt_install() {
@@ -229,8 +230,9 @@ served() {
 	[ "$(echo "$found" | cut -d ' ' -f 2-)" = "$2" ]
 }
 
-# What both scripts do with fio and sysbench: their io_submit calls come from the file $library, and
-# the data is that of the visit before, by number $visit.
+# shellcheck disable=SC2154 # visit, library: set by whoever uses these
+# What both scripts do with fio, sysbench and stressapptest: their io_submit calls come from the file
+# $library. The first two find the data of the visit before; $visit is the number of this one.
 
 # The blocks of the last time are all there, and new ones go there and come back.
 fio_verifies() {
@@ -264,4 +266,15 @@ sysbench_run() {
 		return 1
 	}
 	! grep -E 'FATAL|mismatch' "$work/sysbench.log"
+}
+
+# Its disk test writes blocks with O_DIRECT, reads them and compares.
+stressapptest_passes() {
+	truncate -s 64M "$root/srv/stress.disk"
+	traced stressapptest stressapptest -s 8 -M 64 -m 1 -d stress.disk > "$work/stress.log" 2>&1 || {
+		cat "$work/stress.log"
+		return 1
+	}
+	cat "$work/stress.log"
+	grep 'Status: PASS' "$work/stress.log" && served stressapptest "$library"
 }

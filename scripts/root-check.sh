@@ -159,11 +159,24 @@ nothing_is_broken() {
 	[ -z "$found" ]
 }
 
-# Every file of the package is there, as it was packed; and all it has beside that is dpkg's.
+# Every file of the package is there, as it was packed.
 is_as_packed() {
 	found=$(in_root dpkg -V "$1")
 	echo "dpkg -V $1: ${found:-nothing}"
 	[ -z "$found" ]
+}
+
+# And every link, which dpkg -V does not look at, and which ldconfig changes if it thinks that a name
+# belongs to another file.
+links_are_as_packed() {
+	in_root ldconfig || return 1
+	dpkg-deb --fsys-tarfile "$root/root/libaio1-rs.deb" | tar -tv | sed -n 's/^l.* \.\(.*\) -> /\1 /p' \
+		> "$work/links"
+	cat "$work/links"
+	[ "$(grep -c libaio.so "$work/links")" = 2 ] || return 1
+	while read -r link target; do
+		[ "$(readlink "$root$link")" = "$target" ] || { ls -l "$root$link"; return 1; }
+	done < "$work/links"
 }
 
 # What differs between the two snapshots is the files of the one package and of the other, by the
@@ -186,7 +199,14 @@ programs_need_nothing_more() {
 	# A newcomer that depends on Debian's package is content with ours.
 	apt_would 'Inst/stressapptest ' install stressapptest || return 1
 	apt_would '' dist-upgrade || return 1
-	apt_would '' -o APT::Get::AutomaticRemove=true autoremove
+	apt_would '' autoremove
+}
+
+# And it works, and leaves again.
+newcomer_works() {
+	apt_install stressapptest || return 1
+	stressapptest_passes || return 1
+	in_root apt-get purge -y -q stressapptest
 }
 
 # What dpkg does by itself, without apt's plan: the conflicting package goes while ours is unpacked.
@@ -224,9 +244,11 @@ inside() {
 		tar -xO ./usr/lib/x86_64-linux-gnu/libaio.so.1.0.2 > "$work/expected.so"
 	check "nothing is broken" nothing_is_broken
 	check "its files are as packed" is_as_packed libaio1-rs
+	check "its links are as packed" links_are_as_packed
 	check "no other file is there, missing or changed" only_these_files_changed
 	check "it does for what else depends on $debian" programs_need_nothing_more
 	run_programs libaio1-rs
+	check "stressapptest comes, works and goes" newcomer_works
 
 	stage="$1, back to $debian"
 	check "apt removes libaio1-rs alone" apt_would "Inst/$debian Remv/libaio1-rs " install "$debian"

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 . scripts/disposable-root.sh
 
 library=/usr/lib/x86_64-linux-gnu/libaio.so.1.0.2
-all='fio sysbench blktrace stressapptest lvm2 multipath-tools thin-provisioning-tools'
+all='blktrace fio sysbench stressapptest thin-provisioning-tools multipath-tools lvm2'
 # An archive behind a cache may not have all files of a version: then a newer one is taken.
 releases='bookworm trixie sid'
 
@@ -53,14 +53,16 @@ describe_source() {
 build_dependencies_are_met() {
 	in_root env -C "$source" apt-get build-dep -y -q -P nodoc,nocheck,noudeb ./ || return 1
 	in_root env -C "$source" dpkg-checkbuilddeps -P nodoc,nocheck,noudeb || return 1
-	found=$(in_root dpkg-query -W -f '${db:Status-Abbrev}${Package} ' 'libaio*')
-	echo "$found"
-	[ "$found" = 'ii libaio-rs-dev ii libaio1-rs ' ]
+	# shellcheck disable=SC2016 # dpkg-query's variables
+	found=$(in_root dpkg-query -W -f '${db:Status-Status} ${Package}\n' 'libaio*' |
+		sed -n 's/^installed //p' | tr '\n' ' ')
+	echo "installed of libaio: $found"
+	[ "$found" = 'libaio-rs-dev libaio1-rs ' ]
 }
 
 builds() {
 	in_root env -C "$source" "DEB_BUILD_OPTIONS=nocheck nodoc noautodbgsym parallel=2" \
-		DEB_BUILD_PROFILES='nodoc nocheck noudeb' timeout 900 dpkg-buildpackage -b -uc -us
+		DEB_BUILD_PROFILES='nodoc nocheck noudeb' timeout 1800 dpkg-buildpackage -B -uc -us
 }
 
 # depends_on DEPENDENCIES: the part about libaio.
@@ -78,12 +80,12 @@ dependencies_are_right() {
 		needs=$(find "$work/contents" -type f -exec readelf -d {} + 2> /dev/null |
 			grep -c 'NEEDED.*\[libaio.so.1\]') || true
 		depends=$(dpkg-deb -f "$package" Pre-Depends Depends | sed 's/^[A-Za-z-]*: //' | depends_on)
-		name=$(dpkg-deb -f "$package" Package)
+		built=$(dpkg-deb -f "$package" Package)
 		[ "$needs" -gt 0 ] || [ -n "$depends" ] || continue
 		using=$((using + 1))
-		theirs=$(in_root apt-cache show "$name=$(dpkg-deb -f "$package" Version)" 2> /dev/null |
+		theirs=$(in_root apt-cache show "$built=$(dpkg-deb -f "$package" Version)" 2> /dev/null |
 			sed -n 's/^\(Pre-\)\?Depends: //p' | depends_on | sort -u)
-		echo "$name: $needs files with libaio, depends on ${depends:-nothing}; Debian's: ${theirs:-none}"
+		echo "$built: $needs files with libaio, depends on ${depends:-nothing}; Debian's: ${theirs:-none}"
 		[ "$needs" -gt 0 ] || return 1
 		echo "$depends" | grep -qE '^libaio1 \(>= 0\.3\.(9|93|112|113-6~)\)$' || return 1
 		[ -z "$theirs" ] || [ "$theirs" = "$depends" ] || return 1
@@ -93,8 +95,8 @@ dependencies_are_right() {
 
 # installs PACKAGE...: those that were just built, and nothing of libaio changes.
 installs() {
-	for name; do
-		package=$(basename "$(echo "$root$source/../${name}"_*.deb)")
+	for built; do
+		package=$(basename "$(echo "$root$source/../${built}"_*.deb)")
 		set -- "$@" "$(dirname "$source")/$package"
 		shift
 	done
@@ -121,60 +123,32 @@ works_sysbench() {
 	check "writes, reads and validates" sysbench_validates
 }
 
-# A trace of 200 reads from a block device, replayed on it.
 works_blktrace() {
-	check "btreplay says how it is used" sh -c "chroot '$root' btreplay -h 2>&1 | grep -i usage"
-	if ! mount -t debugfs debugfs "$root/sys/kernel/debug" || ! record_trace > "$work/trace.log" 2>&1; then
-		cat "$work/trace.log"
-		skip "btreplay replays a trace: this kernel traces no block devices"
-		return
-	fi
 	check "btreplay replays a trace" replays
 }
 
-record_trace() {
-	offline timeout -s INT 60 blktrace -d "$disk" -o trace &
-	tracer=$!
-	sleep 2
-	offline dd "if=$disk" of=/dev/null bs=4k count=200 iflag=direct || return 1
-	# It writes what it has when it is interrupted.
-	pkill -INT -P "$tracer" || true
-	wait "$tracer" || true
-	ls -l "$root"/srv/trace.blktrace.*
-	offline blkparse -i trace -f '%a %d\n' > "$work/parsed"
-	reads=$(grep -c '^Q R' "$work/parsed") || true
-	echo "$reads reads in the trace"
-	[ "$reads" -ge 200 ]
-}
-
+# A trace of 200 reads of different places, which needs no kernel that makes one: the records of
+# linux/blktrace_api.h, version 7, each a request that is queued.
 replays() {
-	offline mkdir replay || return 1
+	perl -e 'for (0 .. 199) {
+		print pack "LLQQLLLLLSS", 0x65617407, $_ + 1, $_ * 100000, $_ * 37 % 1000 * 64, 4096, 0x110001,
+			1, 0x700000, 0, 0, 0 }' > "$root/srv/trace.blktrace.0"
+	mkdir "$root/srv/replay"
 	offline btrecord -d . -D replay trace || return 1
-	ls -l "$root/srv/replay"
 	echo "trace ${disk#/dev/}" > "$root/srv/map"
 	traced btreplay btreplay -d replay -N -M map trace || return 1
 	requests=$(awk '/io_submit/ && / = [0-9]+$/ { n += $NF } END { print n + 0 }' \
 		"$root/tmp/btreplay.trace")
 	echo "$requests requests"
-	[ "$requests" = "$reads" ] && served btreplay "$library"
+	[ "$requests" = 200 ] && served btreplay "$library"
 }
 
 works_stressapptest() {
-	check "its disk test passes" disk_test
+	check "its disk test passes" stressapptest_passes
 }
 
-disk_test() {
-	truncate -s 64M "$root/srv/stress.disk"
-	traced stressapptest stressapptest -s 8 -M 64 -m 1 -d stress.disk > "$work/stress.log" 2>&1 || {
-		cat "$work/stress.log"
-		return 1
-	}
-	cat "$work/stress.log"
-	grep 'Status: PASS' "$work/stress.log" && served stressapptest "$library"
-}
-
-# LVM that knows our two block devices only, asks no udev, and activates nothing: a volume that is
-# in use is the kernel's alone.
+# LVM that knows our two block devices only, asks no udev, and leaves device-mapper alone: volumes
+# are made, but not activated, for which it needs no libaio.
 works_lvm2() {
 	mkdir -p "$root/srv/lvm"
 	cat > "$root/srv/lvm/lvm.conf" <<-CONF
@@ -197,13 +171,11 @@ works_lvm2() {
 	check "its own tests of its cache and of its I/O engine pass" lvm_unit_tests
 }
 
-lvm() {
-	offline env LVM_SYSTEM_DIR=/srv/lvm LVM_SUPPRESS_FD_WARNINGS=1 DM_DISABLE_UDEV=1 lvm "$@"
-}
-
 lvm_does() {
-	traced lvm env LVM_SYSTEM_DIR=/srv/lvm LVM_SUPPRESS_FD_WARNINGS=1 DM_DISABLE_UDEV=1 lvm "$@" ||
-		return 1
+	command=$1
+	shift
+	traced lvm env LVM_SYSTEM_DIR=/srv/lvm LVM_SUPPRESS_FD_WARNINGS=1 DM_DISABLE_UDEV=1 \
+		lvm "$command" --driverloaded n "$@" || return 1
 	served lvm "$library"
 }
 
@@ -213,8 +185,9 @@ lvm_volumes() {
 }
 
 lvm_reads_back() {
-	found=$(lvm lvs --noheadings --units m --nosuffix -o lv_name,lv_size,stripes group |
-		awk '{ print $1, int($2), $3 }' | sort | tr '\n' ';')
+	lvm_does lvs --noheadings --units m --nosuffix -o lv_name,lv_size,stripes group > "$work/lvs" ||
+		{ cat "$work/lvs"; return 1; }
+	found=$(awk '$3 ~ /^[0-9]+$/ { print $1, int($2), $3 }' "$work/lvs" | sort | tr '\n' ';')
 	echo "$found"
 	[ "$found" = 'data 8 1;wide 16 2;' ] || return 1
 	lvm_does vgck group || return 1
@@ -234,26 +207,31 @@ lvm_removes() {
 }
 
 lvm_unit_tests() {
-	in_root make -s -j2 -C "$source/debian/build/build_deb" unit-test || return 1
-	traced unit "$source/debian/build/build_deb/test/unit/unit-test" run /base/device/bcache \
+	tree=$source/debian/build/build_deb
+	in_root make -s -j2 -C "$tree" unit-test LIB_VERSION_DM=1.02.1 || return 1
+	traced unit env "LD_LIBRARY_PATH=$tree/libdm/ioctl:$tree/daemons/dmeventd" \
+		"$tree/test/unit/unit-test" run /base/device/bcache \
 		> "$work/unit.log" 2>&1 || { cat "$work/unit.log"; return 1; }
 	tail -n 60 "$work/unit.log"
 	! grep -i fail "$work/unit.log" || return 1
 	grep -q io-engine "$work/unit.log" && served unit "$library"
 }
 
-# Its checker of paths reads a block of the device now and then, and must not wait for it.
+# Its checker of paths reads a block of the device now and then, and must not wait for it. The test
+# expects an answer in a tenth of a millisecond, for which a file that has no blocks is good.
 works_multipath_tools() {
 	quiet apt_install libcmocka-dev
 	check "its own test of the directio checker passes" directio_test
 }
 
 directio_test() {
-	in_root make -s -j2 -C "$source/debian/build-deb/tests" directio-test "DIO_TEST_DEV=$disk" || return 1
+	truncate -s 1M "$root/srv/directio.disk"
+	in_root make -s -j2 -C "$source/debian/build-deb/tests" directio-test \
+		DIO_TEST_DEV=/srv/directio.disk || return 1
 	traced directio env -C "$source/debian/build-deb/tests" \
 		LD_LIBRARY_PATH=../libmultipath:../libmpathutil:../libmpathcmd ./directio-test > "$work/unit.log" 2>&1 ||
 		{ cat "$work/unit.log"; return 1; }
-	cat "$work/unit.log"
+	tail -n 60 "$work/unit.log"
 	! grep -q FAILED "$work/unit.log" || return 1
 	grep -q PASSED "$work/unit.log" && served directio "$library"
 }
@@ -297,7 +275,7 @@ inside() {
 		mknod -m 600 "$root$device" b "$(stat -c %Hr "$device")" "$(stat -c %Lr "$device")"
 	done
 	for release in $releases; do
-		echo "deb-src $(archive Debian) $release main"
+		[ "$release" = bookworm ] || echo "deb-src $(archive Debian) $release main"
 	done >> "$root/etc/apt/sources.list"
 	quiet in_root apt-get update
 	mkdir "$root/root/ours"
