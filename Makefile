@@ -27,15 +27,23 @@ all: $(B)/$(library) $(B)/libaio.a
 # A crate type without a link step: only the object counts. --emit names where it goes, and cargo
 # runs rustc in this directory. What runs here at build time is compiled once for all machines.
 cargo_object = $(unstable) $(CARGO) rustc --release --locked --lib --crate-type lib --target-dir build/cargo \
-	$(if $(TARGET),--target $(TARGET))
-# Unwind tables let an exception or a cancelled thread pass through io_queue_run.
-rustc_object = -C relocation-model=pic -C force-unwind-tables=yes $(for_machine) --emit=obj=$@
+	$(if $(TARGET),--target $(TARGET)) --no-default-features
+# Unwind tables let an exception or a cancelled thread pass through io_queue_run. Debug information
+# (CARGO_PROFILE_RELEASE_DEBUG=2) would name this directory, and be another in every build; it names
+# the one where packages of debug information put sources.
+rustc_object = -C relocation-model=pic -C force-unwind-tables=yes $(for_machine) \
+	--remap-path-prefix='$(CURDIR)=$(sources_at)' --emit=obj=$@
 # Atomics that choose their instructions at run time would ask for libgcc on AArch64.
 machine     = $(firstword $(subst -, ,$(or $(TARGET),$(shell $(CC) -dumpmachine))))
-for_machine = $(if $(filter aarch64,$(machine)),-C target-feature=-outline-atomics)$(if \
+sources_at   = /usr/src/libaio-rs-$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
+for_machine = $(protection) $(if $(filter aarch64,$(machine)),-C target-feature=-outline-atomics)$(if \
 	$(filter mips% sparc% powerpc%,$(machine)),-Z 'crate-attr=feature(asm_experimental_arch)')
-# On MIPS, SPARC and, in older versions, PowerPC rustc does not call assembly stable, and by it symbols
-# get their versions; this lets rustc take it for this crate alone.
+# Marks where indirect jumps may arrive and, on AArch64, signs return addresses (CET, BTI, PAC). It
+# costs an instruction for each call, which does nothing on processors that do not know it.
+protection  = $(if $(filter x86_64,$(machine)),-Z cf-protection=full)$(if \
+	$(filter aarch64,$(machine)),-Z branch-protection=bti$(comma)pac-ret)
+# rustc does not call that stable, nor, on MIPS, SPARC and, in older versions, PowerPC, assembly, by
+# which symbols get their versions. This lets rustc take it for this crate alone.
 unstable = RUSTC_BOOTSTRAP=aio
 # ARM's unwind tables name the routine that reads them, which whoever unwinds has of its own.
 link_machine = $(if $(filter arm%,$(machine)),-Wl$(comma)--defsym=__aeabi_unwind_cpp_pr0=0)
@@ -43,15 +51,18 @@ comma = ,
 sources := Cargo.toml Cargo.lock build.rs cbindgen.toml pkgconfig/libaio.pc.in \
 	$(shell find src -type f)
 
-# With symbol versions, for the shared library.
+# With symbol versions, for the shared library. Cargo leaves the file alone if what changed does not
+# matter to rustc; make must not ask again for ever.
 $(B)/shared.o: $(sources)
 	@mkdir -p $(@D)
-	$(cargo_object) -- $(rustc_object)
+	$(cargo_object) --features versioned -- $(rustc_object)
+	@touch -c $@
 
 # Without, for the archive. Waits for the other because cargo locks the directory anyway.
 $(B)/static.o: $(sources) | $(B)/shared.o
 	@mkdir -p $(@D)
-	$(cargo_object) --no-default-features -- $(rustc_object)
+	$(cargo_object) -- $(rustc_object)
+	@touch -c $@
 
 # -lc is for architectures whose system calls go through libc; elsewhere nothing needs it.
 $(B)/$(library): $(B)/shared.o libaio.map Makefile
@@ -102,9 +113,13 @@ header:
 check:
 	scripts/check.sh
 
-# Long versions of the stress test, the random programs and the model, which take hours.
+# Long versions of the stress test, the random programs and the model: see docs/architecture.md.
 check-long:
 	LIBAIO_RS_LONG=1 scripts/check.sh
+
+# The gate's test with threads, under what sees data races: scripts/tsan.sh, scripts/miri.sh.
+tsan miri:
+	scripts/$@.sh
 
 # Writes docs/benchmarks.md and .svg.
 bench:
@@ -115,6 +130,17 @@ demo:
 
 # For other machines: see docs/architectures.md.
 cross-check i386-check emulation-check:
+	scripts/$@.sh
+
+# The bill of materials of the library that was built, for its package; needs jq.
+sbom: $(B)/libaio-rs.cdx.json
+
+$(B)/libaio-rs.cdx.json: $(sources) scripts/sbom.sh scripts/sbom.jq
+	@mkdir -p $(@D)
+	CARGO='$(CARGO)' scripts/sbom.sh > $@
+
+# The release, and what can be proved of it and of what is built: see docs/trusted-builds.md.
+dist dist-check reproducible-check licences rust-check:
 	scripts/$@.sh
 
 # Packages, in build/deb and build/rpm; package-check builds all and has lintian and rpmlint judge
@@ -129,6 +155,7 @@ root-check sources-check: deb
 clean:
 	rm -rf build target
 
-.PHONY: all install uninstall header check check-long cross-check i386-check emulation-check bench \
-	demo deb rpm package-check root-check sources-check clean
+.PHONY: all install uninstall header check check-long tsan miri cross-check i386-check emulation-check bench \
+	demo deb rpm package-check sbom dist dist-check reproducible-check licences rust-check \
+	root-check sources-check clean
 .DELETE_ON_ERROR:

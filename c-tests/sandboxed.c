@@ -17,8 +17,8 @@ static struct io_event events[4];
 static char *buffer;
 static int file;
 
-/* Allows what is in the list, and does something else to everything else. */
-static void allow_only(const int *calls, int count, unsigned otherwise)
+/* Does one thing to what is in the list, and another to everything else. */
+static void filter_calls(const int *calls, int count, unsigned listed, unsigned otherwise)
 {
     struct sock_filter code[64];
     struct sock_fprog filter = {(unsigned short)(count + 3), code};
@@ -29,15 +29,18 @@ static void allow_only(const int *calls, int count, unsigned otherwise)
         code[i + 1] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i],
                                                    (unsigned char)(count - i), 0);
     code[count + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, otherwise);
-    code[count + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    code[count + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, listed);
     NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
     NEED(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
 }
 
+static void allow_only(const int *calls, int count, unsigned otherwise)
+{
+    filter_calls(calls, count, SECCOMP_RET_ALLOW, otherwise);
+}
+
 /* What any program needs to print and to end. */
 #define PRINT SYS_write, SYS_writev, SYS_exit_group
-/* What programs with memory and threads need on top, which a sandbox is made for. */
-#define LIVE SYS_madvise, SYS_futex
 #define AIO SYS_io_setup, SYS_io_submit, SYS_io_getevents, SYS_io_pgetevents, SYS_io_cancel, \
             SYS_io_destroy
 #define COUNT(list) ((int)(sizeof(list) / sizeof(list[0])))
@@ -69,7 +72,7 @@ static void use(io_context_t ctx)
 
 static void killed_before_set_up(void)
 {
-    static const int calls[] = {PRINT, LIVE, AIO};
+    static const int calls[] = {PRINT, AIO};
     io_context_t ctx = 0;
 
     allow_only(calls, COUNT(calls), SECCOMP_RET_KILL_PROCESS);
@@ -98,14 +101,27 @@ static void refused(void)
     use(ctx);
 }
 
-/* Without what it needs for anything else, a library has nothing but the system call. */
-static void refused_and_no_getevents(void)
+/* Starts this program anew, under a filter that does something to what is in the list. */
+static void restart(const int *calls, int count, unsigned listed, const char *what)
 {
-    static const int calls[] = {PRINT, SYS_io_setup, SYS_io_submit, SYS_io_destroy};
+    filter_calls(calls, count, listed, SECCOMP_RET_ALLOW);
+    execl("/proc/self/exe", "sandboxed", what, (char *)NULL);
+    NEED(0);
+}
+
+/* From its very start without what it needs for anything else, a library has nothing but the call. */
+static void restart_without_getevents(void)
+{
+    static const int calls[] = {SYS_madvise, SYS_futex, SYS_io_getevents, SYS_io_pgetevents};
+
+    restart(calls, COUNT(calls), SECCOMP_RET_ERRNO | ENOSYS, "no getevents");
+}
+
+static void no_getevents(void)
+{
     struct iocb *list[1] = {&iocbs[0]};
     io_context_t ctx = 0;
 
-    allow_only(calls, COUNT(calls), SECCOMP_RET_ERRNO | ENOSYS);
     CALL(io_setup(8, &ctx));
     io_prep_pread(&iocbs[0], file, buffer, 100, 0);
     CALL(io_submit(ctx, 1, list));
@@ -116,19 +132,55 @@ static void refused_and_no_getevents(void)
     CALL(io_destroy(ctx));
 }
 
-int main(void)
+static io_context_t parents;
+
+static void child_of_the_deceived(void)
+{
+    CALL(io_getevents(parents, 0, 4, events, AT_ONCE));
+    CALL(io_getevents(parents, 1, 4, events, NULL));
+}
+
+/* Some sandboxes and emulators say yes to any advice about memory, and do nothing. */
+static void restart_deceived(void)
+{
+    static const int calls[] = {SYS_madvise};
+
+    restart(calls, COUNT(calls), SECCOMP_RET_ERRNO | 0, "deceived");
+}
+
+static void deceived(void)
+{
+    struct iocb *list[1] = {&iocbs[0]};
+
+    parents = context();
+    io_prep_pread(&iocbs[0], file, buffer, 100, 0);
+    CALL(io_submit(parents, 1, list));
+    in_child("child of the child", child_of_the_deceived);
+    CALL(io_getevents(parents, 1, 1, events, NULL));
+}
+
+int main(int argc, char **argv)
 {
     start();
     buffer = buffer_of(4096);
     file = file_of(4096, O_RDONLY);
     milliseconds(1);
+    if (argc > 1) {
+        if (strcmp(argv[1], "deceived") == 0)
+            deceived();
+        else
+            no_getevents();
+        return 0;
+    }
     puts("- killed for anything else, from before io_setup on");
     in_child("child", killed_before_set_up);
     puts("- killed for anything else, from after the first io_setup on");
     in_child("child", killed_after_set_up);
     puts("- refused everything else");
     in_child("child", refused);
-    puts("- refused io_getevents, too");
-    in_child("child", refused_and_no_getevents);
+    puts("- refused io_getevents and what the library needs, from the start");
+    in_child("child", restart_without_getevents);
+    puts("- told that advice was taken which was not");
+    in_child("child", restart_deceived);
     return 0;
 }

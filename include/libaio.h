@@ -59,7 +59,7 @@ enum io_iocb_cmd {
      */
     IO_CMD_FDSYNC = 3,
     /**
-     * One-shot poll(2) for u.poll.events; since Linux 4.18.
+     * One-shot poll(2) for u.poll.events; since Linux 4.19.
      */
     IO_CMD_POLL = 5,
     /**
@@ -412,8 +412,8 @@ int io_destroy(io_context_t ctx);
  * Errors found later, such as a misaligned O_DIRECT buffer, come in the event's res.
  *
  * It returns at once only for what the file system can do asynchronously, in practice O_DIRECT
- * on allocated blocks; buffered reads that miss the page cache, buffered writes and reads of
- * empty pipes block in here.
+ * within the file's size; buffered reads that miss the page cache, buffered writes, writes that
+ * extend a file and reads of empty pipes block in here.
  *
  * Thread-safe. Async-signal-safe. In a forked child: -EINVAL. Source: io_submit(2);
  * io_submit_one() in the kernel's fs/aio.c.
@@ -578,7 +578,7 @@ static inline void io_prep_fdsync(struct iocb *iocb, int fd)
     __libaio_prep(iocb, fd, IO_CMD_FDSYNC);
 }
 
-/** Wait, once, for any of the poll(2) events; since Linux 4.18. */
+/** Wait, once, for any of the poll(2) events; since Linux 4.19. */
 static inline void io_prep_poll(struct iocb *iocb, int fd, int events)
 {
     __libaio_prep(iocb, fd, IO_CMD_POLL);

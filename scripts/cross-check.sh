@@ -79,6 +79,16 @@ check_layout() {
 	fi
 }
 
+# The protection of jumps that the machine has must be noted, or the loader switches it off.
+check_marks() {
+	case $target in
+	x86_64-*) echo 'x86 feature: IBT, SHSTK' ;;
+	aarch64-*) echo 'AArch64 feature: BTI, PAC' ;;
+	esac > "$work/theirs"
+	readelf -W -n "$ours" | sed -n 's/.*Properties: //p' > "$work/ours"
+	same "other marks" "$work/theirs" "$work/ours"
+}
+
 # A program linked with either form of the library.
 check_linking() {
 	for how in "-L build/$target -l:libaio.so.1.0.2 -Wl,--no-undefined" "-static build/$target/libaio.a"; do
@@ -101,12 +111,11 @@ check_archive() {
 check_oldest_rust() {
 	oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
 	root=$cross/rust-$oldest
-	bring_programs "$root" "rustc-web=$oldest.*" "cargo-web=$oldest.*" \
-		"libstd-rust-web-dev=$oldest.*" "libstd-rust-web-$oldest=$oldest.*"
+	bring_oldest_rust "$oldest"
 	bring_machine x86_64-unknown-linux-gnu
 	rm -rf "build/$target"
 	if (
-		PATH=$root/usr/bin:$PATH LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu
+		PATH=$root/usr/bin:$PATH LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu:$root/lib/x86_64-linux-gnu
 		cargo --version
 		build_library
 	); then
@@ -128,6 +137,7 @@ for target; do
 	bring_machine "$target"
 	if build_library; then
 		check_library
+		check_marks
 		check_layout
 		check_linking
 		check_archive

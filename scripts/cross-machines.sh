@@ -31,9 +31,20 @@ machines() {
 bring_rust() {
 	bring_programs "$cross/rust" rustc-web cargo-web rust-web-src
 	PATH=$cross/bin:$cross/rust/usr/bin:$PATH
-	LD_LIBRARY_PATH=$cross/rust/usr/lib/x86_64-linux-gnu
+	LD_LIBRARY_PATH=$cross/rust/usr/lib/x86_64-linux-gnu:$cross/rust/lib/x86_64-linux-gnu
 	# The programs that these start find their libraries by it, too.
 	export PATH LD_LIBRARY_PATH
+}
+
+# One version of Debian's newer packages, in $cross/rust-VERSION.
+bring_web_rust() {
+	bring_programs "$cross/rust-$1" "rustc-web=$1.*" "cargo-web=$1.*" "libstd-rust-web-dev=$1.*" \
+		"libstd-rust-web-$1=$1.*"
+}
+
+# The oldest Rust that Cargo.toml promises, which Debian 11 has.
+bring_oldest_rust() {
+	from_release bullseye bring_web_rust "$1"
 }
 
 # Everything to build for one machine: bring_machine TARGET. Sets target, compiler (its prefix),

@@ -20,6 +20,9 @@ with_state() {
 	shift 3
 	mkdir -p "$state/lists/partial" "$state/archives/partial"
 	[ -e "$state/status" ] || : > "$state/status"
+	if [ -e "$state/sources.list" ]; then
+		set -- -o "Dir::Etc::SourceList=$state/sources.list" -o Dir::Etc::SourceParts=/dev/null "$@"
+	fi
 	"$command" -q -o "Dir::State::Lists=$state/lists" -o "Dir::State::status=$state/status" \
 		-o "Dir::Cache=$state" -o "Dir::Cache::archives=$state/archives" \
 		-o "APT::Architecture=${architectures%%,*}" -o "APT::Architectures=$architectures" \
@@ -33,6 +36,23 @@ unpack() {
 		dpkg-deb -x "$package" "$2"
 		rm "$package"
 	done
+}
+
+# Another release of Debian, from where the system has its own: from_release NAME COMMAND...
+from_release() {
+	release=$1
+	shift
+	mkdir -p "$packages/native"
+	# shellcheck disable=SC2016 # apt-get's own variables
+	apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
+		awk -v own="$(. /etc/os-release && echo "$VERSION_CODENAME")" -v wanted="$release" \
+			'$2 == own { print "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]",
+				$1, wanted, "main" }' > "$packages/native/sources.list"
+	rm -rf "$packages/native/lists"
+	status=0
+	"$@" || status=$?
+	rm -rf "$packages/native/lists" "$packages/native/sources.list"
+	return "$status"
 }
 
 # Programs of this machine, with what they need beyond the system's libraries:

@@ -3,17 +3,17 @@
 
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml)
 
-# What git knows or would take; in a release there is no git, and everything counts that is not
-# built. Vendored crates and cargo's settings for them go along if they are there.
+# What git knows or would take, and vendored crates with cargo's settings for them if they are there.
+# In a release there is no git, and everything counts that is not built.
 source_files() {
 	if [ -e .git ]; then
 		git ls-files -z --cached --others --exclude-standard
+		for extra in vendor .cargo; do
+			[ ! -d "$extra" ] || find "$extra" ! -type d -print0
+		done
 	else
-		find . -name build -prune -o -name target -prune -o -type f -print0
+		find . \( -path ./build -o -path ./target \) -prune -o ! -type d -print0
 	fi
-	for extra in vendor .cargo; do
-		[ ! -d "$extra" ] || find "$extra" -type f -print0
-	done
 }
 
 # The tarball libaio-rs-VERSION.tar.xz, in a directory: source_tarball DIRECTORY. The same files give

@@ -27,6 +27,11 @@ sysbench
 qemu-utils
 mariadb-server-core
 mariadb-client-core
+faketime
+jq
+mandoc
+groff-base
+strace
 EOF
     if [ "$purpose" = bench ]; then
         echo liburing-dev

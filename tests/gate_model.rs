@@ -9,68 +9,33 @@
 #[allow(dead_code)]
 #[path = "../src/context/gate.rs"]
 mod gate;
+#[path = "support/no_gate.rs"]
+mod no_gate;
 
-use gate::{Access, Entry, Look, Reaped, Stop, Thread, Word};
+use gate::{implement_word, Access, Alone, Counted, Entry, Look, Reaped, Stop, Thread, Word};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
+use no_gate::NoGate;
+use std::time::{Duration, Instant};
 
 const RING: usize = 0x7000;
 const OTHER_RING: usize = 0x9000;
 /// Slots of the ring. One stays free, so a third completion waits for the first to be taken.
 const NR: usize = 3;
 
-impl Word for AtomicUsize {
-    fn load(&self, order: Ordering) -> usize {
-        AtomicUsize::load(self, order)
-    }
-    fn store(&self, value: usize, order: Ordering) {
-        AtomicUsize::store(self, value, order)
-    }
-    fn compare_exchange(
-        &self,
-        old: usize,
-        new: usize,
-        success: Ordering,
-        failure: Ordering,
-    ) -> Result<usize, usize> {
-        AtomicUsize::compare_exchange(self, old, new, success, failure)
-    }
-    fn fetch_sub(&self, count: usize, order: Ordering) -> usize {
-        AtomicUsize::fetch_sub(self, count, order)
-    }
-    fn wait(_: u32) {
-        thread::yield_now();
-    }
+implement_word!(AtomicUsize, yield_now);
+
+fn yield_now(_: u32) {
+    thread::yield_now();
 }
 
-/// A word that does not change once it is the gate's: everybody passes. The fault that the models
-/// must find.
-struct NoGate(AtomicUsize);
-
-impl Word for NoGate {
-    fn load(&self, order: Ordering) -> usize {
-        self.0.load(order)
-    }
-    fn store(&self, value: usize, order: Ordering) {
-        self.0.store(value, order)
-    }
-    fn compare_exchange(
-        &self,
-        _: usize,
-        _: usize,
-        _: Ordering,
-        _: Ordering,
-    ) -> Result<usize, usize> {
-        Ok(0)
-    }
-    fn fetch_sub(&self, _: usize, _: Ordering) -> usize {
-        0
-    }
-    fn wait(_: u32) {
-        thread::yield_now();
-    }
+fn without_gate() -> Arc<World<NoGate<AtomicUsize>>> {
+    let mut world = World::of(|is_gate| NoGate::new(AtomicUsize::new, is_gate));
+    world.has_gate = false;
+    assert!(world.give(RING, 9));
+    Arc::new(world)
 }
 
 fn thread_number(number: usize) -> Thread {
@@ -149,24 +114,45 @@ impl Ring {
 struct World<W> {
     slot: W,
     gate: W,
+    unlisted: W,
     ring: Ring,
+    /// Without the exclusion nobody holds the gate.
+    has_gate: bool,
 }
 
 impl World<AtomicUsize> {
     fn new() -> Arc<Self> {
-        World::with(AtomicUsize::new)
+        let world = World::of(|_| AtomicUsize::new(0));
+        assert!(world.give(RING, 9));
+        Arc::new(world)
+    }
+
+    /// Its ring is not listed yet.
+    fn without_ring() -> Arc<Self> {
+        Arc::new(World::of(|_| AtomicUsize::new(0)))
     }
 }
 
 impl<W: Word + 'static> World<W> {
-    fn with(word: impl Fn(usize) -> W) -> Arc<World<W>> {
-        let world = World {
-            slot: word(0),
-            gate: word(0),
+    /// `word` makes the words; its argument says whether it is the gate.
+    fn of(word: impl Fn(bool) -> W) -> World<W> {
+        World {
+            slot: word(false),
+            gate: word(true),
+            unlisted: word(false),
             ring: Ring::new(),
-        };
-        assert!(world.entry().give(RING, thread_number(9), true));
-        Arc::new(world)
+            has_gate: true,
+        }
+    }
+
+    fn give(&self, address: usize, number: usize) -> bool {
+        self.entry()
+            .give(address, thread_number(number), true, &self.unlisted)
+    }
+
+    fn give_again(&self, address: usize, number: usize) -> bool {
+        self.entry()
+            .give_again(address, thread_number(number), true, &self.unlisted)
     }
 
     fn entry(&self) -> Entry<'_, W> {
@@ -178,14 +164,22 @@ impl<W: Word + 'static> World<W> {
 
     /// io_getevents() of the library, by one event; falls back to the kernel.
     fn reap(&self, number: usize) -> Vec<u32> {
-        let look = AtRing {
+        let look = || AtRing {
             ring: &self.ring,
             polls: false,
+            is_held: self.has_gate,
         };
-        match self
-            .entry()
-            .reap(RING, thread_number(number), true, false, look)
-        {
+        let (entry, thread) = (self.entry(), thread_number(number));
+        match entry.reap_alone(RING, thread, look()) {
+            Alone::Answered(events) => return events,
+            Alone::Entered => {
+                let events = self.ring.kernel_reap(1);
+                self.entry().counted().leave();
+                return events;
+            }
+            Alone::Not => {}
+        }
+        match entry.reap(RING, thread, true, false, look()) {
             Ok(Reaped::Answered(events)) => events,
             Ok(Reaped::Entered(counted)) => {
                 let events = self.ring.kernel_reap(1);
@@ -197,11 +191,30 @@ impl<W: Word + 'static> World<W> {
         }
     }
 
+    /// The same with a handle that may not be listed.
+    fn reap_what_is_found(&self, number: usize) -> Vec<u32> {
+        if self.entry().belongs_to(RING) {
+            return self.reap(number);
+        }
+        let counted = Counted::unlisted(&self.unlisted);
+        let is_listed = self.entry().belongs_to(RING);
+        let events = match is_listed {
+            true => Vec::new(),
+            false => self.ring.kernel_reap(1),
+        };
+        counted.leave();
+        match is_listed {
+            true => self.reap(number),
+            false => events,
+        }
+    }
+
     /// A poll: with a thread in the kernel it may only look.
     fn poll(&self, number: usize) {
         let look = AtRing {
             ring: &self.ring,
             polls: true,
+            is_held: self.has_gate,
         };
         let reaped = self
             .entry()
@@ -232,11 +245,23 @@ impl<W: Word + 'static> World<W> {
         );
         assert!(destroyed.is_ok());
     }
+    /// Destroys the ring and makes a new one at the same address.
+    fn renew(&self, number: usize) -> Vec<u32> {
+        self.destroy(number);
+        *self.ring.kernel.lock().unwrap() = true;
+        self.ring
+            .mapped
+            .with_mut(|mapped| unsafe { *mapped = true });
+        assert!(self.give_again(RING, number));
+        Vec::new()
+    }
 }
 
+#[derive(Clone, Copy)]
 struct AtRing<'a> {
     ring: &'a Ring,
     polls: bool,
+    is_held: bool,
 }
 
 impl Look<Vec<u32>> for AtRing<'_> {
@@ -246,19 +271,31 @@ impl Look<Vec<u32>> for AtRing<'_> {
             // With an atomic head a look beside the kernel is no race; here it must not touch it.
             return None;
         }
-        assert!(may_move());
+        assert_eq!(may_move(), self.is_held);
         let events = self.ring.take(1);
         (!events.is_empty()).then_some(events)
     }
 }
 
+/// In the long form with one preemption more, as far as that goes in two minutes.
 fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
+    const LONG: Duration = Duration::from_secs(120);
+    let long = std::env::var_os("LIBAIO_RS_LONG").is_some();
+    let preemptions = preemptions + long as usize;
     let mut builder = loom::model::Builder::new();
-    // One more in the long form, which takes hours.
-    let further = std::env::var_os("LIBAIO_RS_LONG").is_some() as usize;
-    builder.preemption_bound = Some(preemptions + further);
+    builder.preemption_bound = Some(preemptions);
     builder.max_branches = 10_000;
+    builder.max_duration = long.then_some(LONG);
+    let begin = Instant::now();
     builder.check(body);
+    if long {
+        let all = begin.elapsed() < LONG;
+        println!(
+            "{} interleavings with {preemptions} preemptions in {} s",
+            if all { "all" } else { "not all" },
+            begin.elapsed().as_secs()
+        );
+    }
 }
 
 type Reaper<W> = fn(&World<W>, usize) -> Vec<u32>;
@@ -384,7 +421,7 @@ fn an_entry_that_changes_its_ring() {
             1,
             &[World::reap, World::reap_in_kernel, |world, number| {
                 world.destroy(number);
-                let given = world.entry().give(OTHER_RING, thread_number(number), true);
+                let given = world.give(OTHER_RING, number);
                 // Not while anybody is counted; and then calls for the first ring are turned away.
                 assert!(!given || world.entry().is_live(OTHER_RING));
                 Vec::new()
@@ -403,34 +440,103 @@ fn the_same_address_again() {
             &world,
             1,
             &[World::reap_in_kernel, |world, number| {
-                world.destroy(number);
-                *world.ring.kernel.lock().unwrap() = true;
-                world
-                    .ring
-                    .mapped
-                    .with_mut(|mapped| unsafe { *mapped = true });
-                assert!(world.entry().give_again(RING, true));
+                world.renew(number);
                 world.reap(number)
             }],
         );
     });
 }
 
+/// The same, and a thread that reaps in user space has the address in its hands meanwhile.
+#[test]
+fn the_same_address_again_beside_a_reaper() {
+    model(2, || {
+        let world = World::new();
+        run(&world, 1, &[World::reap, World::renew]);
+    });
+}
+
+/// Handles are in the program's memory before they are listed, and other threads use them.
+#[test]
+fn a_handle_used_before_it_is_listed() {
+    model(1, || {
+        let world = World::without_ring();
+        run(
+            &world,
+            1,
+            &[
+                World::reap_what_is_found,
+                World::reap_what_is_found,
+                |world, number| {
+                    assert!(world.give(RING, number));
+                    Vec::new()
+                },
+            ],
+        );
+    });
+}
+
+/// Two threads set up a ring each, and both find the entry free. `word` is what is in the gate then.
+fn two_rings_for_one_entry(slot: usize, gate: usize) {
+    model(3, move || {
+        let words = Arc::new([slot, gate, 0].map(AtomicUsize::new));
+        let threads: Vec<_> = [RING, OTHER_RING]
+            .into_iter()
+            .enumerate()
+            .map(|(number, address)| {
+                let words = Arc::clone(&words);
+                thread::spawn(move || {
+                    let entry = Entry {
+                        slot: &words[0],
+                        gate: &words[1],
+                    };
+                    let thread = thread_number(number + 1);
+                    let given = entry.give(address, thread, true, &words[2]);
+                    if given {
+                        // Calls go to it at once, and must find it as it was given.
+                        assert!(entry.belongs_to(address) && entry.is_ours());
+                        let counted = entry.enter(address, thread);
+                        assert_eq!(words[1].load(Ordering::Relaxed), OURS_AND_ONE);
+                        counted.expect("nobody else is there").leave();
+                        assert!(entry.is_live(address));
+                    }
+                    given
+                })
+            })
+            .collect();
+        let given = threads.into_iter().map(|thread| thread.join().unwrap());
+        assert_eq!(given.filter(|&given| given).count(), 1);
+    });
+}
+
+/// The gate of an entry with one thread in the kernel.
+const OURS_AND_ONE: usize = (1 << 10) + 1;
+
+#[test]
+fn two_rings_for_an_entry_never_used() {
+    two_rings_for_one_entry(0, 0);
+}
+
+#[test]
+fn two_rings_for_an_entry_whose_ring_is_gone() {
+    two_rings_for_one_entry(0x5000 + 1, 1 << 10);
+}
+
 /// loom reports what it finds by a panic.
 #[test]
-#[should_panic]
+#[should_panic = "Causality violation"]
 fn without_the_gate_reapers_collide() {
     model(2, || {
-        let world = World::with(|value| NoGate(AtomicUsize::new(value)));
+        let world = without_gate();
         run(&world, 1, &[World::reap, World::reap_in_kernel]);
     });
 }
 
 #[test]
-#[should_panic]
+#[should_panic = "Causality violation"]
 fn without_the_gate_a_ring_goes_away_under_a_reaper() {
     model(2, || {
-        let world = World::with(|value| NoGate(AtomicUsize::new(value)));
+        let world = without_gate();
         run(
             &world,
             0,
@@ -452,24 +558,27 @@ fn a_signal_handler_inside_of_a_reap() {
             let look = AtRing {
                 ring: &self.0.ring,
                 polls: true,
+                is_held: true,
             };
+            let again = entry.reap_alone(RING, thread, look);
+            assert!(matches!(again, Alone::Not));
             let again = entry.reap(RING, thread, true, true, look);
             assert!(matches!(again, Err(Stop::Interrupted)));
             assert!(matches!(entry.enter(RING, thread), Err(Stop::Interrupted)));
             let destroyed = entry.destroy(RING, thread, || panic!("under a reap"), |()| true);
             assert!(matches!(destroyed, Err(Stop::Interrupted)));
-            assert!(!entry.give(OTHER_RING, thread, true));
+            assert!(!self.0.give(OTHER_RING, 1));
             assert!(entry.is_live(RING) && may_move());
             Some(())
         }
     }
     model(1, || {
         let world = World::new();
-        let thread = thread_number(1);
-        let reaped = world
-            .entry()
-            .reap(RING, thread, true, true, Handler(&world));
+        let (entry, thread) = (world.entry(), thread_number(1));
+        let reaped = entry.reap(RING, thread, true, true, Handler(&world));
         assert!(matches!(reaped, Ok(Reaped::Answered(()))));
+        let reaped = entry.reap_alone(RING, thread, Handler(&world));
+        assert!(matches!(reaped, Alone::Answered(())));
         assert!(world.ring.complete(1));
         assert_eq!(world.reap(2), [1]);
     });
@@ -495,6 +604,15 @@ fn a_child_forked_inside_of_a_reap() {
         }
         assert!(!world.entry().is_ours());
         assert_eq!(world.gate.load(Ordering::Relaxed), 0);
+
+        let world = World::new();
+        let (entry, forked) = (world.entry(), Forked(&world));
+        assert!(matches!(
+            entry.reap_alone(RING, thread, forked),
+            Alone::Entered
+        ));
+        entry.counted().leave();
+        assert_eq!(world.gate.load(Ordering::Relaxed), 0);
     });
 }
 
@@ -513,7 +631,7 @@ fn threads_that_never_leave() {
         world.poll(2);
         assert_eq!(world.gate.load(Ordering::Relaxed), full);
         world.destroy(3);
-        assert!(!world.entry().give(OTHER_RING, thread_number(3), true));
-        assert!(world.entry().give_again(RING, true));
+        assert!(!world.give(OTHER_RING, 3));
+        assert!(world.give_again(RING, 3));
     });
 }

@@ -212,7 +212,7 @@ struct Library {
 impl Library {
     fn open() -> Library {
         let path = CString::new(ours().shared.as_os_str().as_bytes()).expect("no NUL in it");
-        // SAFETY: the library has no constructors.
+        // SAFETY: the library's constructor makes a system call, no more.
         let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };
         assert!(!handle.is_null());
         Library { handle }

@@ -7,7 +7,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
-use support::{attempt, cargo_build, cc, original, ours, report, root, run, scratch, text};
+use support::{attempt, cargo_build_with, cc, original, ours, report, root, run, scratch, text};
 
 /// Builds and runs it, with the library at a path.
 fn stress(library: &Path, arguments: &[&str]) -> (Command, Output) {
@@ -65,7 +65,11 @@ fn the_original_passes_too() {
 
 fn without_exclusion() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| cargo_build("without_exclusion", &["--cfg", "without_exclusion"]))
+    LIBRARY.get_or_init(|| {
+        let flags = ["--cfg", "without_exclusion"];
+        let meant = [("LIBAIO_RS_WITHOUT_EXCLUSION", "1")];
+        cargo_build_with("without_exclusion", &flags, &meant)
+    })
 }
 
 #[test]

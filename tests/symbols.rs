@@ -63,7 +63,7 @@ fn every_shared_library() -> Vec<(String, PathBuf)> {
         libraries.push((format!("make with ld.{linker}"), place));
         let fuse = format!("link-arg=-fuse-ld={linker}");
         let mut flags = vec!["-C", &fuse];
-        if cfg!(target_arch = "x86_64") {
+        if cfg!(target_arch = "x86_64") && rustc_minor() >= 90 {
             flags.extend(["-C", "linker-features=-lld"]);
         }
         libraries.push((
@@ -72,6 +72,16 @@ fn every_shared_library() -> Vec<(String, PathBuf)> {
         ));
     }
     libraries
+}
+
+/// rustc brings a linker of its own since 1.90, and has the option against it since then.
+fn rustc_minor() -> u32 {
+    let version = text(&run(Command::new("rustc").arg("--version")).stdout);
+    let minor = version
+        .split('.')
+        .nth(1)
+        .and_then(|minor| minor.parse().ok());
+    minor.expect("rustc prints its version")
 }
 
 fn link_as_the_makefile_does(linker: &str, place: &Path) {
@@ -121,13 +131,18 @@ fn check_dynamic_section(how: &str, library: &Path) {
         target_arch = "riscv64"
     ));
     for tag in [
-        "TEXTREL", "(INIT", "(FINI", "(PREINIT", "RPATH", "RUNPATH", "libgcc", "NEEDED",
+        "TEXTREL", "(INIT)", "(FINI", "(PREINIT", "RPATH", "RUNPATH", "libgcc", "NEEDED",
     ] {
         if tag == "NEEDED" && libc_is_needed {
             continue;
         }
         assert!(!dynamic.contains(tag), "{how} has {tag}: {dynamic}");
     }
+    // One constructor: `when_loaded` in src/context/listed.rs.
+    let constructors = dynamic.lines().find(|line| line.contains("(INIT_ARRAYSZ)"));
+    let size = constructors.and_then(|line| line.split_whitespace().nth(2));
+    let expected = (!libc_is_needed && cfg!(target_pointer_width = "64")).then_some("8");
+    assert_eq!(size, expected, "{how}: {dynamic}");
     // One name, for the environment, if the program has it. Linkers add relative ones of their own.
     let relocations = readelf("--relocs", library);
     let names_others = relocations

@@ -263,6 +263,7 @@ struct worker {
     io_context_t ctx;
     int reads;
     pthread_barrier_t *barrier;
+    double begin, end;
 };
 
 static void *work(void *argument)
@@ -275,6 +276,7 @@ static void *work(void *argument)
 
     NEED(buffer);
     pthread_barrier_wait(worker->barrier);
+    worker->begin = now();
     for (done = 0; done < worker->reads; done += 8) {
         for (i = 0; i < 8; i++) {
             io_prep_pread(&iocbs[i], cached, buffer, BLOCK, (long long)(done + i) * BLOCK);
@@ -286,30 +288,32 @@ static void *work(void *argument)
             NEED(i > 0);
         }
     }
-    pthread_barrier_wait(worker->barrier);
+    worker->end = now();
     free(buffer);
     return NULL;
 }
 
+/* From the first one's begin to the last one's end: whoever started them may be late. */
 static double threads(struct way *way, io_context_t ctx, int count, int reads)
 {
     pthread_t ids[MOST_THREADS];
+    struct worker workers[MOST_THREADS];
     pthread_barrier_t barrier;
-    struct worker worker = {way, ctx, reads / count, &barrier};
-    double begin;
+    double begin = 0, end = 0;
     int i;
 
-    NEED(pthread_barrier_init(&barrier, NULL, (unsigned)count + 1) == 0);
-    for (i = 0; i < count; i++)
-        NEED(pthread_create(&ids[i], NULL, work, &worker) == 0);
-    pthread_barrier_wait(&barrier);
-    begin = now();
-    pthread_barrier_wait(&barrier);
-    begin = now() - begin;
-    for (i = 0; i < count; i++)
+    NEED(pthread_barrier_init(&barrier, NULL, (unsigned)count) == 0);
+    for (i = 0; i < count; i++) {
+        workers[i] = (struct worker){way, ctx, reads / count, &barrier, 0, 0};
+        NEED(pthread_create(&ids[i], NULL, work, &workers[i]) == 0);
+    }
+    for (i = 0; i < count; i++) {
         pthread_join(ids[i], NULL);
+        begin = i == 0 || workers[i].begin < begin ? workers[i].begin : begin;
+        end = workers[i].end > end ? workers[i].end : end;
+    }
     pthread_barrier_destroy(&barrier);
-    return begin / reads;
+    return (end - begin) / reads;
 }
 
 static int file_in(const char *directory, int flags)
@@ -353,7 +357,7 @@ static double measure(enum kind kind, int way, int n)
     case POLL:
         return polls(&ways[way], contexts[way][0], 100000);
     case THREADS:
-        return threads(&ways[way], contexts[way][0], n, 8192);
+        return threads(&ways[way], contexts[way][0], n, 1 << 15);
     case CONTEXTS:
         return batches(&ways[way], contexts[way], n, cached, 1, 4096);
     }

@@ -5,7 +5,7 @@
 
 use super::is_plausible;
 use super::types::{io_callback_t, io_context_t, io_event, iocb};
-use crate::context::Context;
+use crate::context::{Alone, Context};
 use crate::errno::{into_c, Errno};
 use crate::kernel::{self, timespec};
 use core::mem::{transmute, MaybeUninit};
@@ -151,8 +151,8 @@ pub unsafe extern "C" fn io_destroy(ctx: io_context_t) -> c_int {
 /// Errors found later, such as a misaligned O_DIRECT buffer, come in the event's res.
 ///
 /// It returns at once only for what the file system can do asynchronously, in practice O_DIRECT
-/// on allocated blocks; buffered reads that miss the page cache, buffered writes and reads of
-/// empty pipes block in here.
+/// within the file's size; buffered reads that miss the page cache, buffered writes, writes that
+/// extend a file and reads of empty pipes block in here.
 ///
 /// Thread-safe. Async-signal-safe. In a forked child: -EINVAL. Source: io_submit(2);
 /// io_submit_one() in the kernel's fs/aio.c.
@@ -253,6 +253,16 @@ pub unsafe extern "C" fn io_pgetevents(
 
 /// Does nothing, at once: the same as io_getevents(ctx, 0, 0, NULL, timeout). Exported for old
 /// programs; libaio.h does not declare it, because the original's does not.
+///
+/// timeout: read here.
+///
+/// Returns 0, or
+///   -EINVAL   ctx is not a context of this process
+///   -EFAULT   timeout is nothing that a program can map
+///   -EINTR    a signal is pending
+///   -ENOSYS   the kernel has no AIO
+///
+/// Thread-safe. Async-signal-safe. Source: libaio 0.3.113; io_getevents(2).
 #[no_mangle]
 pub unsafe extern "C" fn io_queue_wait(ctx: io_context_t, timeout: *mut timespec) -> c_int {
     // SAFETY: the caller's timeout; no event is written.
@@ -261,6 +271,9 @@ pub unsafe extern "C" fn io_queue_wait(ctx: io_context_t, timeout: *mut timespec
 
 /// What every function that takes events without a signal mask comes down to. They do not call
 /// one another's exported names, which the dynamic linker would have to look up.
+///
+/// In two parts, of which the second is called last and with the same arguments: so the first, which
+/// is most calls, keeps nothing on the stack.
 pub(super) unsafe fn getevents(
     ctx: io_context_t,
     min_nr: c_long,
@@ -269,8 +282,43 @@ pub(super) unsafe fn getevents(
     timeout: *const timespec,
 ) -> c_int {
     // SAFETY: the caller's timeout, and room for nr events.
+    unsafe {
+        match Context(ctx).reap_alone(min_nr, nr, events, timeout) {
+            Alone::Answered(count) => count,
+            Alone::Entered => getevents_counted(ctx, min_nr, nr, events, timeout),
+            Alone::Not => getevents_beside(ctx, min_nr, nr, events, timeout),
+        }
+    }
+}
+
+/// The ring did not have enough.
+#[inline(never)]
+unsafe fn getevents_counted(
+    ctx: io_context_t,
+    min_nr: c_long,
+    nr: c_long,
+    events: *mut io_event,
+    timeout: *const timespec,
+) -> c_int {
+    // SAFETY: the same contract.
+    into_c(
+        Context(ctx)
+            .ask_counted(|| unsafe { kernel::io_getevents(ctx, min_nr, nr, events, timeout) }),
+    )
+}
+
+/// Other threads are at the ring, or it is none of ours.
+#[inline(never)]
+unsafe fn getevents_beside(
+    ctx: io_context_t,
+    min_nr: c_long,
+    nr: c_long,
+    events: *mut io_event,
+    timeout: *const timespec,
+) -> c_int {
+    // SAFETY: the same contract.
     into_c(unsafe {
-        Context(ctx).reap(min_nr, nr, events, timeout, false, move || {
+        Context(ctx).reap(min_nr, nr, events, timeout, false, || {
             kernel::io_getevents(ctx, min_nr, nr, events, timeout)
         })
     })

@@ -85,7 +85,7 @@ static inline void io_prep_fdsync(struct iocb *iocb, int fd)
     __libaio_prep(iocb, fd, IO_CMD_FDSYNC);
 }
 
-/** Wait, once, for any of the poll(2) events; since Linux 4.18. */
+/** Wait, once, for any of the poll(2) events; since Linux 4.19. */
 static inline void io_prep_poll(struct iocb *iocb, int fd, int events)
 {
     __libaio_prep(iocb, fd, IO_CMD_POLL);

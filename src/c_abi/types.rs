@@ -27,7 +27,7 @@ pub enum io_iocb_cmd {
     IO_CMD_FSYNC = 2,
     /// fdatasync(2).
     IO_CMD_FDSYNC = 3,
-    /// One-shot poll(2) for u.poll.events; since Linux 4.18.
+    /// One-shot poll(2) for u.poll.events; since Linux 4.19.
     IO_CMD_POLL = 5,
     /// Defined, but every kernel refuses it: -EINVAL.
     IO_CMD_NOOP = 6,

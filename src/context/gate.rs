@@ -24,7 +24,8 @@
 //!
 //! Generic over its atomics: tests/gate_model.rs runs this file through all interleavings.
 
-use core::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::compiler_fence;
+use core::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 /// A word of the protocol: an atomic, and a way to wait for another thread to change it.
 pub trait Word {
@@ -37,11 +38,41 @@ pub trait Word {
         success: Ordering,
         failure: Ordering,
     ) -> Result<usize, usize>;
-    fn fetch_sub(&self, count: usize, order: Ordering) -> usize;
     /// Lets a holder get on; `turn` counts from 0. Holders take tens of nanoseconds, unless they
     /// are preempted.
     fn wait(turn: u32);
 }
+
+/// Implements [`Word`] by an atomic's own methods, which have the same names, and a function that
+/// waits.
+macro_rules! implement_word {
+    ($atomic:ty, $wait:path) => {
+        impl Word for $atomic {
+            #[inline(always)]
+            fn load(&self, order: Ordering) -> usize {
+                <$atomic>::load(self, order)
+            }
+            #[inline(always)]
+            fn store(&self, value: usize, order: Ordering) {
+                <$atomic>::store(self, value, order)
+            }
+            #[inline(always)]
+            fn compare_exchange(
+                &self,
+                old: usize,
+                new: usize,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<usize, usize> {
+                <$atomic>::compare_exchange(self, old, new, success, failure)
+            }
+            fn wait(turn: u32) {
+                $wait(turn)
+            }
+        }
+    };
+}
+pub(crate) use implement_word;
 
 /// How many threads are inside the kernel's call. Once at its highest value it stays there.
 const COUNT: usize = (1 << 10) - 1;
@@ -53,8 +84,13 @@ const HOLDER: usize = usize::MAX << HOLDER_SHIFT;
 /// In a slot: the ring is being destroyed, or has been. Rings begin on a page, so the bit is free.
 const GONE: usize = 1;
 
-/// Everybody passes. Only for tests/stress.rs, which must find what goes wrong then.
+/// Everybody passes. Only for tests/stress.rs, which must find what goes wrong then. It takes a flag
+/// for rustc and a variable in the environment, so that neither, left behind, makes such a library.
 const WITHOUT_EXCLUSION: bool = cfg!(without_exclusion);
+const _: () = assert!(
+    !WITHOUT_EXCLUSION || option_env!("LIBAIO_RS_WITHOUT_EXCLUSION").is_some(),
+    "--cfg without_exclusion is for tests/stress.rs alone"
+);
 
 /// Who calls: a number that no other running thread has, but a signal handler shares with the
 /// code that it interrupted.
@@ -107,6 +143,16 @@ pub enum Reaped<'a, R, W> {
     Entered(Counted<'a, W>),
 }
 
+/// How a reap passes the gate that does not wait for anything.
+pub enum Alone<R> {
+    /// The ring gave the answer.
+    Answered(R),
+    /// It did not, and this thread is counted among those in the kernel: see [`Entry::counted`].
+    Entered,
+    /// Another thread is there, or it is another ring's gate, or not ours. Nothing was done.
+    Not,
+}
+
 /// This thread is counted among those in the kernel. It makes its system call, and then leaves.
 #[must_use]
 pub struct Counted<'a, W>(&'a W);
@@ -128,13 +174,16 @@ impl<'a, W: Word> Entry<'a, W> {
     /// Whether the entry is that of the ring at `address`, be it gone or not.
     #[inline(always)]
     pub fn belongs_to(&self, address: usize) -> bool {
-        // Acquire pairs with the release in `give`: then its gate is seen as ours.
+        // Acquire pairs with the release in `hand_over`: then its gate is seen as ours.
         self.slot.load(Acquire) & !GONE == address
     }
 
-    /// Whether the ring is there, as far as is known without holding the gate.
+    /// Whether the ring is there, for whoever holds the gate; for others, as far as is known.
+    #[inline(always)]
     pub fn is_live(&self, address: usize) -> bool {
-        self.slot.load(Relaxed) == address
+        // Acquire pairs with the release in `hand_over`: what is read of a new ring at the same
+        // address is read after it was made.
+        self.slot.load(Acquire) == address
     }
 
     /// Whether this process may use the gate. If it may not, the kernel serves the ring, and
@@ -142,6 +191,37 @@ impl<'a, W: Word> Entry<'a, W> {
     #[inline(always)]
     pub fn is_ours(&self) -> bool {
         self.gate.load(Relaxed) & OURS != 0
+    }
+
+    /// The usual case of [`Entry::reap`] in a few instructions: nobody else is at the gate.
+    #[inline(always)]
+    pub fn reap_alone<R>(&self, address: usize, thread: Thread, ring: impl Look<R>) -> Alone<R> {
+        // Acquire: as in `reap`. The load keeps those who cannot have it from taking the word away
+        // from those who do.
+        if WITHOUT_EXCLUSION
+            || self.gate.load(Relaxed) != OURS
+            || self
+                .gate
+                .compare_exchange(OURS, OURS | thread.0, Acquire, Relaxed)
+                .is_err()
+        {
+            return Alone::Not;
+        }
+        let mut answer = Alone::Not;
+        if self.is_live(address) {
+            answer = match ring.look(Access::Take, || self.is_held(thread)) {
+                Some(answer) => Alone::Answered(answer),
+                None => Alone::Entered,
+            };
+        }
+        let into_kernel = matches!(answer, Alone::Entered);
+        self.let_go(thread, Access::Take, into_kernel);
+        answer
+    }
+
+    /// This thread, which [`Alone::Entered`] has left counted.
+    pub fn counted(&self) -> Counted<'a, W> {
+        Counted(self.gate)
     }
 
     /// Passes the gate: to the ring, and into the kernel if that does not answer.
@@ -162,7 +242,7 @@ impl<'a, W: Word> Entry<'a, W> {
             return Ok(answer.unwrap_or(Reaped::Entered(Counted(self.gate))));
         }
         let mut turn = 0;
-        let (word, access) = loop {
+        let access = loop {
             let word = self.gate.load(Relaxed);
             let access = if word & COUNT == 0 {
                 Access::Take
@@ -189,10 +269,10 @@ impl<'a, W: Word> Entry<'a, W> {
                 .compare_exchange(word, held, Acquire, Relaxed)
                 .is_ok()
             {
-                break (word, access);
+                break access;
             }
         };
-        if self.slot.load(Relaxed) == address {
+        if self.is_live(address) {
             if let Some(answer) = ring.look(access, || self.is_held(thread)) {
                 self.let_go(thread, access, false);
                 return Ok(Reaped::Answered(answer));
@@ -200,12 +280,14 @@ impl<'a, W: Word> Entry<'a, W> {
         }
         // On into the kernel, without letting anybody between who could take the events that this
         // call has found to be too few.
-        self.let_go(thread, access, word & COUNT != COUNT);
+        self.let_go(thread, access, true);
         self.entered(address).map(Reaped::Entered)
     }
 
     #[inline(always)]
     fn is_held(&self, thread: Thread) -> bool {
+        // Not sooner than what comes before it: a signal handler may have forked meanwhile.
+        compiler_fence(SeqCst);
         self.gate.load(Relaxed) & HOLDER == thread.0
     }
 
@@ -293,52 +375,70 @@ impl<'a, W: Word> Entry<'a, W> {
     ///
     /// Threads still in the kernel for the earlier ring stay counted: they may have this very
     /// address in their hands, which is why an entry keeps it until it is needed.
-    pub fn give_again(&self, address: usize, ours: bool) -> bool {
+    pub fn give_again(&self, address: usize, thread: Thread, ours: bool, unlisted: &W) -> bool {
         let found = self.slot.load(Relaxed);
-        if found & !GONE != address {
-            return false;
-        }
-        if ours && !self.is_ours() {
-            // Nobody in this process uses the gate, whatever is in it.
-            self.gate.store(OURS, Relaxed);
-        }
-        self.slot
-            .compare_exchange(found, address, Release, Relaxed)
-            .is_ok()
+        found & !GONE == address && self.hand_over(found, address, thread, ours, unlisted, true)
     }
 
     /// Gives the entry to a ring that the kernel has just made at `address`, if it is free: never
     /// used, or of a ring that is gone and has no thread at its gate. Whether it was.
-    pub fn give(&self, address: usize, thread: Thread, ours: bool) -> bool {
+    pub fn give(&self, address: usize, thread: Thread, ours: bool, unlisted: &W) -> bool {
         let found = self.slot.load(Relaxed);
-        if found != 0 && found & GONE == 0 {
-            return false;
-        }
-        let was_ours = self.is_ours();
-        // With the gate held: whoever enters afterwards sees the new address there (acquire in
-        // `enter`), and that it is not its own.
-        if was_ours
-            && self
+        (found == 0 || found & GONE != 0)
+            && self.hand_over(found, address, thread, ours, unlisted, false)
+    }
+
+    /// Changes the slot from what was found in it, with the gate held: two threads that found the
+    /// same come one after the other, and whoever enters afterwards sees the new address (acquire
+    /// in `enter`), and that it is not its own. Whether the entry is the ring's.
+    ///
+    /// Handles are known before they are listed, since the kernel writes them to the program's
+    /// memory: a thread may be in the kernel already, counted among the `unlisted`. Then this gate
+    /// stays as if that thread never left it.
+    fn hand_over(
+        &self,
+        found: usize,
+        address: usize,
+        thread: Thread,
+        ours: bool,
+        unlisted: &W,
+        again: bool,
+    ) -> bool {
+        let mut turn = 0;
+        loop {
+            let word = self.gate.load(Relaxed);
+            if word & HOLDER == thread.0 {
+                // A signal handler inside of its own thread's reap: the ring stays marked as gone,
+                // and so the kernel's.
+                return again;
+            }
+            if word & HOLDER != 0 && again {
+                W::wait(turn);
+                turn += 1;
+                continue;
+            }
+            if word & (HOLDER | COUNT) != 0 && !again {
+                return false;
+            }
+            // Ours before the slot says so: whoever finds the ring finds its gate.
+            let held = word | thread.0 | if ours { OURS } else { 0 };
+            if self
                 .gate
-                .compare_exchange(OURS, OURS | thread.0, Acquire, Relaxed)
-                .is_err()
-        {
-            return false;
+                .compare_exchange(word, held, Acquire, Relaxed)
+                .is_ok()
+            {
+                break;
+            }
         }
+        // Release pairs with the acquire in `belongs_to` and `is_live`.
         let given = self
             .slot
-            .compare_exchange(found, address | GONE, Relaxed, Relaxed)
+            .compare_exchange(found, address, Release, Relaxed)
             .is_ok();
-        if was_ours {
-            self.gate.store(OURS, Release);
-        } else if given && ours {
-            // Nobody in this process uses the gate, whatever is in it.
-            self.gate.store(OURS, Relaxed);
-        }
-        if given {
-            // Release: whoever finds the ring finds its gate.
-            self.slot.store(address, Release);
-        }
+        // Acquire and release pair with those in `Counted::unlisted`: either that thread comes
+        // first and is seen here, or it finds the slot. Hence a write even where nothing changes.
+        let is_known = given && unlisted.compare_exchange(0, 0, AcqRel, Relaxed).is_err();
+        self.let_go(thread, Access::Look, is_known);
         given
     }
 
@@ -356,14 +456,34 @@ impl<'a, W: Word> Entry<'a, W> {
             }
             Access::Take => {}
             Access::Look => {
-                self.gate
-                    .fetch_sub(thread.0 - into_kernel as usize, Release);
+                let mut word = self.gate.load(Relaxed);
+                while word & HOLDER == thread.0 {
+                    let entered = (into_kernel && word & COUNT != COUNT) as usize;
+                    let free = (word & !HOLDER) + entered;
+                    match self.gate.compare_exchange(word, free, Release, Relaxed) {
+                        Ok(_) => return,
+                        Err(now) => word = now,
+                    }
+                }
             }
         }
     }
 }
 
-impl<W: Word> Counted<'_, W> {
+impl<'a, W: Word> Counted<'a, W> {
+    /// Counts this thread among those in the kernel for rings that have no entry. It looks for the
+    /// entry once more then: see `hand_over`.
+    pub fn unlisted(count: &'a W) -> Self {
+        let mut word = count.load(Relaxed);
+        while word & COUNT != COUNT {
+            match count.compare_exchange(word, word + 1, AcqRel, Relaxed) {
+                Ok(_) => break,
+                Err(now) => word = now,
+            }
+        }
+        Counted(count)
+    }
+
     /// Takes this thread off again.
     pub fn leave(self) {
         let mut word = self.0.load(Relaxed);

@@ -14,6 +14,7 @@ use crate::c_abi::is_plausible;
 use crate::c_abi::types::{io_context_t, io_event, iocb};
 use crate::errno::{Errno, Result};
 use crate::kernel;
+pub use gate::Alone;
 use gate::{Stop, Thread};
 use libc::{c_int, c_long};
 

@@ -7,13 +7,14 @@
 //! 3. Everything else is the kernel's: waiting, errors, and signal masks, since a signal that the
 //!    mask lets through must be delivered even if there are completions.
 
-use super::gate::{Access, Look, Reaped, Stop};
+use super::gate::{Access, Alone, Counted, Entry, Look, Reaped, Stop};
 use super::{listed, this_thread, Context};
 use crate::c_abi::is_plausible;
 use crate::c_abi::types::io_event;
 use crate::errno::{Errno, Result};
 use crate::kernel::{self, Ring, Timeout};
 use core::ptr::{null, null_mut};
+use core::sync::atomic::AtomicUsize;
 use libc::{c_int, c_long};
 
 /// What the timeout says.
@@ -45,14 +46,78 @@ impl When {
     }
 }
 
-/// A reap that has arguments with which the kernel would take completions too, or polls.
+/// What a reap needs to know at the ring.
 struct Reap {
     ctx: Context,
     min_nr: c_long,
     nr: c_long,
     events: *mut io_event,
+    /// The arguments are such that the kernel would take completions too, and there is no mask.
     may_take: bool,
     polls: bool,
+}
+
+/// Who answers.
+enum Server {
+    Ring(Result),
+    Kernel,
+    /// It must be asked while this thread is counted.
+    KernelCounted(Counted<'static, AtomicUsize>),
+}
+
+impl Reap {
+    #[inline(always)]
+    fn new(
+        ctx: Context,
+        min_nr: c_long,
+        nr: c_long,
+        events: *mut io_event,
+        when: When,
+        masked: bool,
+    ) -> Reap {
+        Reap {
+            ctx,
+            min_nr,
+            nr,
+            events,
+            may_take: 0 <= min_nr
+                && min_nr <= nr
+                && nr > 0
+                && !masked
+                && when != When::Unreadable
+                && is_plausible(events),
+            polls: when == When::Poll,
+        }
+    }
+
+    /// For a listed ring, whoever else is there.
+    #[inline(never)]
+    fn serve(self, entry: Entry<'static, AtomicUsize>) -> Server {
+        let address = self.ctx.0 as usize;
+        let (polls, may_take) = (self.polls, self.may_take);
+        if !entry.is_ours() {
+            // SAFETY: a ring of the parent's, which a child has mapped until it unmaps it itself;
+            // or nothing may be reaped here, and it is as with the original: the caller sees to it
+            // that no other thread destroys the context during a poll.
+            return match polls && entry.is_live(address) && unsafe { is_empty(self.ctx) } {
+                true => Server::Ring(Ok(0)),
+                false => Server::Kernel,
+            };
+        }
+        let (min_nr, valid) = (self.min_nr, 0 <= self.min_nr && self.min_nr <= self.nr);
+        match entry.reap(address, this_thread(), may_take, polls, self) {
+            Ok(Reaped::Answered(count)) => Server::Ring(Ok(count)),
+            Ok(Reaped::Entered(counted)) => Server::KernelCounted(counted),
+            Err(Stop::Destroyed) => Server::Ring(Err(Errno::EINVAL)),
+            // As if a signal had arrived before any completion.
+            Err(Stop::Interrupted) => Server::Ring(match valid {
+                _ if polls => Ok(0),
+                true if min_nr == 0 => Ok(0),
+                true => Err(Errno::EINTR),
+                false => Err(Errno::EINVAL),
+            }),
+        }
+    }
 }
 
 impl Look<c_int> for Reap {
@@ -75,13 +140,48 @@ impl Look<c_int> for Reap {
 }
 
 impl Context {
+    /// The usual case of [`Context::reap`] in a few instructions, without a mask: no other thread is
+    /// at the ring. After [`Alone::Entered`], [`Context::ask_counted`] must follow.
+    ///
+    /// # Safety
+    /// As [`Context::reap`].
+    #[inline(always)]
+    pub unsafe fn reap_alone<T: Timeout>(
+        self,
+        min_nr: c_long,
+        nr: c_long,
+        events: *mut io_event,
+        timeout: *const T,
+    ) -> Alone<c_int> {
+        let address = self.0 as usize;
+        let Some(entry) = listed::find_inline(address) else {
+            return Alone::Not;
+        };
+        // SAFETY: the same contract.
+        let when = unsafe { When::of(timeout) };
+        let reap = Reap::new(self, min_nr, nr, events, when, false);
+        if !reap.may_take && !reap.polls {
+            return Alone::Not;
+        }
+        entry.reap_alone(address, this_thread(), reap)
+    }
+
+    /// Asks the kernel, for a thread that [`Context::reap_alone`] has left counted. Until it is
+    /// counted off, the entry stays that of this ring.
+    pub fn ask_counted(self, ask_kernel: impl Fn() -> Result) -> Result {
+        let answer = ask_kernel();
+        if let Some(entry) = listed::find(self.0 as usize) {
+            entry.counted().leave();
+        }
+        answer
+    }
+
     /// Takes completions; `ask_kernel` makes the system call that is meant, with a signal mask if
     /// `masked`.
     ///
     /// # Safety
     /// `timeout` must be NULL, readable, or nothing that a program can map. `events` must be NULL,
     /// have room for `nr`, or be nothing that a program can map.
-    #[inline(always)]
     pub unsafe fn reap<T: Timeout>(
         self,
         min_nr: c_long,
@@ -92,51 +192,32 @@ impl Context {
         ask_kernel: impl Fn() -> Result,
     ) -> Result {
         let address = self.0 as usize;
-        let Some(entry) = listed::find(address) else {
-            // SAFETY: the same contract.
-            return match unsafe { self.is_unlisted_poll_of_empty(timeout) } {
-                true => Ok(0),
-                false => ask_kernel(),
-            };
+        let found = match listed::find(address) {
+            Some(entry) => Ok(entry),
+            None => listed::find_or_count(address),
+        };
+        let entry = match found {
+            Ok(entry) => entry,
+            Err(counted) => {
+                // SAFETY: the same contract.
+                let answer = match unsafe { self.is_unlisted_poll_of_empty(timeout) } {
+                    true => Ok(0),
+                    false => ask_kernel(),
+                };
+                counted.leave();
+                return answer;
+            }
         };
         // SAFETY: the same contract.
         let when = unsafe { When::of(timeout) };
-        let polls = when == When::Poll;
-        if !entry.is_ours() {
-            // SAFETY: a ring of the parent's, which a child has mapped until it unmaps it itself;
-            // or nothing may be reaped here, and it is as with the original: the caller sees to it
-            // that no other thread destroys the context during a poll.
-            return match polls && entry.is_live(address) && unsafe { is_empty(self) } {
-                true => Ok(0),
-                false => ask_kernel(),
-            };
-        }
-
-        let valid = 0 <= min_nr && min_nr <= nr;
-        let reap = Reap {
-            ctx: self,
-            min_nr,
-            nr,
-            events,
-            may_take: valid
-                && nr > 0
-                && !masked
-                && when != When::Unreadable
-                && is_plausible(events),
-            polls,
-        };
-        match entry.reap(address, this_thread(), reap.may_take, polls, reap) {
-            Ok(Reaped::Answered(count)) => Ok(count),
-            Ok(Reaped::Entered(counted)) => {
+        match Reap::new(self, min_nr, nr, events, when, masked).serve(entry) {
+            Server::Ring(answer) => answer,
+            Server::Kernel => ask_kernel(),
+            Server::KernelCounted(counted) => {
                 let answer = ask_kernel();
                 counted.leave();
                 answer
             }
-            Err(Stop::Destroyed) => Err(Errno::EINVAL),
-            // As if a signal had arrived before any completion.
-            Err(Stop::Interrupted) if polls || valid && min_nr == 0 => Ok(0),
-            Err(Stop::Interrupted) if valid => Err(Errno::EINTR),
-            Err(Stop::Interrupted) => Err(Errno::EINVAL),
         }
     }
 

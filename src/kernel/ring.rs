@@ -25,9 +25,13 @@ struct Header {
 
 const _: () = assert!(core::mem::size_of::<Header>() == HEADER_LENGTH as usize);
 
-/// A ring whose header can be read.
+/// A ring whose header can be read. The slots are behind it, so they have a pointer of their own: a
+/// reference reaches no further than what it refers to.
 #[derive(Clone, Copy)]
-pub struct Ring<'a>(&'a Header);
+pub struct Ring<'a> {
+    header: &'a Header,
+    slots: *const io_event,
+}
 
 /// The completions that are in a ring, from one look at it.
 #[derive(Clone, Copy)]
@@ -52,7 +56,8 @@ impl<'a> Ring<'a> {
         let known = header.magic == MAGIC
             && header.incompat_features == 0
             && header.header_length == HEADER_LENGTH;
-        known.then_some(Ring(header))
+        let slots = ctx.cast::<Header>().wrapping_add(1).cast();
+        known.then_some(Ring { header, slots })
     }
 
     /// Whether no completion waits to be taken.
@@ -60,7 +65,7 @@ impl<'a> Ring<'a> {
     pub fn is_empty(self) -> bool {
         // Acquire pairs with the write barrier in aio_complete(), which stores the event first
         // and the tail after it: whoever learns of a completion here sees what it completed.
-        self.0.head.load(Ordering::Relaxed) == self.0.tail.load(Ordering::Acquire)
+        self.header.head.load(Ordering::Relaxed) == self.header.tail.load(Ordering::Acquire)
     }
 
     /// What can be taken. None if the program has put the head, or anything, where only the kernel
@@ -68,10 +73,10 @@ impl<'a> Ring<'a> {
     #[inline(always)]
     pub fn completions(self) -> Option<Completions<'a>> {
         // Relaxed: other holders of the gate, and the kernel's callers, come before by its acquire.
-        let head = self.0.head.load(Ordering::Relaxed);
+        let head = self.header.head.load(Ordering::Relaxed);
         // Acquire: as in `is_empty`; the events are read after it.
-        let tail = self.0.tail.load(Ordering::Acquire);
-        let nr = self.0.nr;
+        let tail = self.header.tail.load(Ordering::Acquire);
+        let nr = self.header.nr;
         if head >= nr || tail >= nr {
             return None;
         }
@@ -98,8 +103,8 @@ impl Completions<'_> {
         events: *mut io_event,
         may_move: impl FnOnce() -> bool,
     ) -> bool {
-        let nr = self.ring.0.nr;
-        let slots = (self.ring.0 as *const Header).wrapping_add(1).cast();
+        let nr = self.ring.header.nr;
+        let slots = self.ring.slots;
         let before_end = count.min(nr - self.head);
         // SAFETY: the slots from `head` on and, if those reach the end, from the first on are
         // between head and tail, where the kernel does not write; the caller has room for `count`.
@@ -120,7 +125,7 @@ impl Completions<'_> {
         // Release: the slots have been read before the kernel may use them again; pairs with its
         // reading of head in user_refill_reqs_available(). Programs that reap for themselves
         // index with head, so it stays below `nr`.
-        self.ring.0.head.store(head, Ordering::Release);
+        self.ring.header.head.store(head, Ordering::Release);
         true
     }
 }
@@ -132,6 +137,7 @@ type Part = core::arch::x86_64::__m128i;
 type Part = core::arch::aarch64::uint64x2_t;
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 type Part = u64;
+const PARTS: usize = core::mem::size_of::<io_event>() / core::mem::size_of::<Part>();
 
 /// Copies `count` slots from number `from` on.
 ///
@@ -145,7 +151,7 @@ unsafe fn copy(slots: *const io_event, from: u32, count: u32, to: *mut io_event)
         unsafe {
             let slot = slots.add(from as usize + i).cast::<Part>();
             let event = to.add(i).cast::<Part>();
-            for part in 0..size_of::<io_event>() / size_of::<Part>() {
+            for part in 0..PARTS {
                 event
                     .add(part)
                     .write_unaligned(slot.add(part).read_volatile());

@@ -79,14 +79,17 @@ pub fn sleep(nanoseconds: i64) {
 /// Whether it agreed.
 #[cfg(reaps_in_user_space)]
 pub fn wipe_on_fork<T>(pages: &'static T) -> bool {
-    // SAFETY: changes nothing in this process. Only whole pages are accepted.
-    let answer = unsafe {
-        call!(
-            libc::SYS_madvise,
-            pointer(pages),
-            long(size_of::<T>() as _),
-            long(libc::MADV_WIPEONFORK as _)
-        )
+    let advise = |advice: libc::c_int| {
+        // SAFETY: changes nothing in this process. Only whole pages are accepted.
+        unsafe {
+            call!(
+                libc::SYS_madvise,
+                pointer(pages),
+                long(core::mem::size_of::<T>() as _),
+                long(advice as _)
+            )
+        }
     };
-    answer == 0
+    // Some sandboxes and emulators answer 0 to any advice, and do nothing. No kernel knows this one.
+    advise(-1) != 0 && advise(libc::MADV_WIPEONFORK) == 0
 }

@@ -69,10 +69,16 @@ pub fn cargo_built() -> &'static Path {
 
 /// The same with extra flags for rustc; a copy of that name, since the next build replaces it.
 pub fn cargo_build(name: &str, flags: &[&str]) -> PathBuf {
+    cargo_build_with(name, flags, &[])
+}
+
+/// The same with variables in the environment.
+pub fn cargo_build_with(name: &str, flags: &[&str], environment: &[(&str, &str)]) -> PathBuf {
     let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let target = temporary.parent().expect("it is target/tmp");
     run(Command::new(env!("CARGO"))
         .current_dir(root())
+        .envs(environment.iter().copied())
         .args(["rustc", "--release", "--offline", "--lib", "--target-dir"])
         .arg(target)
         .arg("--")

@@ -1,0 +1,564 @@
+//! The documents: what they tell the reader to type is typed here, and their links lead somewhere.
+//!
+//! A fenced block of a Markdown file is judged by its language.
+//!
+//! * `console`: lines that begin with `$ ` are commands (a `\`, a `|` or a `&&` at their end
+//!   continues them), the lines after each are what it prints. All commands of a file run one after
+//!   the other in one shell, in a copy of the checkout, and each must succeed. What it prints must be
+//!   what the file says, where `...` stands for any lines and `[..]` for any part of a line.
+//! * `ini`, `dockerfile`, `c`: looked at by systemd, the shell and the compiler.
+//! * `text`: a picture, or words of other programs. Not looked at.
+//!
+//! Comments before a block change that:
+//!
+//! * `<!-- example output -->`: the lines shown must come, in this order, but figures and dates are
+//!   the reader's own, and other lines may come between.
+//! * `<!-- first: COMMAND -->`: typed before, and unseen by the reader.
+//! * `<!-- save as: FILE -->`: the block is written to a file, for commands after it.
+//! * `<!-- not run: REASON -->`: only the shell's grammar is checked. `NOT RUN` lines name them.
+//!
+//! The shell is root in namespaces of its own: /usr, /etc and /var are writable, and what it writes
+//! there is nowhere else; processes that it leaves behind end with it. So `sudo make install` and
+//! `ldconfig` are run as they stand.
+
+mod support;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
+use snapbox::IntoData;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use support::{attempt, cc, has, ours, report, root, run, scratch, skip, text};
+
+/// What the commands of a document need besides a C compiler and make.
+const NEEDS: [(&str, &[&str]); 3] = [
+    ("README.md", &["fio", "pkg-config"]),
+    ("docs/switching.md", &["fio", "ldd"]),
+    ("docs/troubleshooting.md", &["fio", "strace"]),
+];
+
+/// Made by `make bench`, which takes long and is right only on a quiet machine.
+const MADE_BY_BENCH: &str = "docs/benchmarks.svg";
+
+/// What a comment before a block may begin with.
+const MARKS: [&str; 4] = ["example output", "first: ", "save as: ", "not run: "];
+
+/// Every Markdown file, by its path in the checkout.
+fn documents() -> Vec<String> {
+    fn walk(directory: &Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(directory).expect("the checkout can be read") {
+            let path = entry.expect("the checkout can be read").path();
+            let name = path.file_name().expect("below it").to_string_lossy();
+            let passed_over = ["target", "build", "vendor"].contains(&&*name);
+            if path.is_dir() && !path.is_symlink() && !passed_over && !name.starts_with('.') {
+                walk(&path, found);
+            } else if name.ends_with(".md") {
+                let path = path.strip_prefix(root()).expect("below it");
+                found.push(path.display().to_string());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(root(), &mut found);
+    found.sort();
+    found
+}
+
+fn read(document: &str) -> String {
+    std::fs::read_to_string(root().join(document)).expect("documents are text")
+}
+
+struct Block {
+    line: usize,
+    language: String,
+    text: String,
+    /// What the comments before it say.
+    marks: Vec<String>,
+}
+
+impl Block {
+    fn mark(&self, word: &str) -> Option<&str> {
+        self.marks.iter().find_map(|mark| mark.strip_prefix(word))
+    }
+}
+
+fn blocks(document: &str) -> Vec<Block> {
+    let markdown = read(document);
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut marks = Vec::new();
+    let mut inside = false;
+    for (event, range) in Parser::new(&markdown).into_offset_iter() {
+        match event {
+            Event::Html(html) => {
+                let comment = html.trim().strip_prefix("<!--");
+                let comment = comment.and_then(|comment| comment.strip_suffix("-->"));
+                marks.extend(comment.map(|comment| comment.trim().to_string()));
+            }
+            Event::Start(Tag::HtmlBlock) | Event::End(TagEnd::HtmlBlock) => (),
+            Event::Start(Tag::CodeBlock(kind)) => {
+                for mark in &marks {
+                    let known = MARKS.iter().any(|word| mark.starts_with(word));
+                    assert!(known, "{document}: a comment before a block: {mark}");
+                }
+                let language = match kind {
+                    CodeBlockKind::Fenced(language) => language.to_string(),
+                    CodeBlockKind::Indented => "indented".to_string(),
+                };
+                blocks.push(Block {
+                    line: markdown[..range.start].lines().count() + 1,
+                    language,
+                    text: String::new(),
+                    marks: std::mem::take(&mut marks),
+                });
+                inside = true;
+            }
+            Event::Text(part) if inside => {
+                blocks
+                    .last_mut()
+                    .expect("inside of one")
+                    .text
+                    .push_str(&part);
+            }
+            Event::End(TagEnd::CodeBlock) => inside = false,
+            _ => marks.clear(),
+        }
+    }
+    blocks
+}
+
+struct Step {
+    line: usize,
+    command: String,
+    output: String,
+    /// Whether figures and other lines may differ.
+    is_example: bool,
+}
+
+/// The commands of a console block, each with what it prints.
+fn steps(block: &Block) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let is_example = block.mark("example output").is_some();
+    let unseen = block
+        .marks
+        .iter()
+        .filter_map(|mark| mark.strip_prefix("first: "));
+    steps.extend(unseen.map(|command| Step {
+        line: block.line,
+        command: command.to_string(),
+        output: "...\n".to_string(),
+        is_example: false,
+    }));
+    let mut continued = false;
+    for (at, line) in block.text.lines().enumerate() {
+        if let Some(command) = line.strip_prefix("$ ") {
+            steps.push(Step {
+                line: block.line + 1 + at,
+                command: command.to_string(),
+                output: String::new(),
+                is_example,
+            });
+        } else {
+            let step = steps
+                .last_mut()
+                .expect("a console block begins with a command");
+            let part = if continued {
+                &mut step.command
+            } else {
+                &mut step.output
+            };
+            if continued {
+                part.push('\n');
+            }
+            part.push_str(line);
+            if !continued {
+                part.push('\n');
+            }
+        }
+        let command = &steps.last().expect("just added").command;
+        let open = ["\\", "|", "&&", "||"]
+            .iter()
+            .any(|end| command.ends_with(end));
+        continued = open && (continued || line.starts_with("$ "));
+    }
+    steps
+}
+
+/// Lines with every figure and name of a day or month taken out, and any run of blanks as one.
+fn without_figures(output: &str) -> Vec<String> {
+    let names = [
+        "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let lines = output.split(['\n', '\r']).map(|line| {
+        let mut rest = String::new();
+        let mut word = String::new();
+        for character in line.chars().chain([' ']) {
+            if character.is_ascii_alphanumeric() || character == '.' {
+                word.push(character);
+                continue;
+            }
+            let varies = word.contains(|c: char| c.is_ascii_digit()) || names.contains(&&*word);
+            rest.push_str(if varies { "#" } else { &word });
+            word.clear();
+            rest.push(character);
+        }
+        rest.split_whitespace().collect::<Vec<_>>().join(" ")
+    });
+    lines.collect()
+}
+
+fn compare(step: &Step, printed: &str) -> Result<(), String> {
+    if !step.is_example {
+        let with_end = |output: &str| format!("{}\n", output.trim_end()).into_data();
+        return snapbox::Assert::new()
+            .try_eq(None, with_end(printed), with_end(&step.output))
+            .map_err(|difference| difference.to_string());
+    }
+    let printed_lines = without_figures(printed);
+    let mut left = printed_lines.iter();
+    for shown in without_figures(step.output.trim_end()) {
+        if !left.any(|line| *line == shown) {
+            return Err(format!("nothing like \"{shown}\" in:\n{printed}"));
+        }
+    }
+    Ok(())
+}
+
+/// The checkout as a reader has it after `make`, without what tests and other builds left in it.
+fn copy_checkout(to: &Path) {
+    ours();
+    let mut copy = Command::new("cp");
+    copy.args(["-a", "-t"]).arg(to);
+    for entry in std::fs::read_dir(root()).expect("the checkout can be read") {
+        let name = entry.expect("the checkout can be read").file_name();
+        let name = name.to_string_lossy();
+        if !["target", "build", "vendor"].contains(&&*name) && !name.starts_with('.') {
+            copy.arg(root().join(&*name));
+        }
+    }
+    run(&mut copy);
+    std::fs::create_dir(to.join("build")).expect("scratch is writable");
+    run(Command::new("cp")
+        .args(["-a", "-t"])
+        .arg(to.join("build"))
+        .args(
+            [
+                "shared.o",
+                "static.o",
+                "libaio.o",
+                "libaio.a",
+                "libaio.so.1.0.2",
+            ]
+            .map(|file| root().join("build").join(file)),
+        ));
+}
+
+/// Namespaces of its own, and the directories that installing writes to, under layers that go away
+/// with them. $1 is a scratch directory with the copy of the checkout in it.
+const ALONE: &str = r#"set -e
+mkdir "$1/layers" "$1/tmp"
+mount -t tmpfs tmpfs "$1/layers"
+mount --bind "$1/checkout" /mnt
+for directory in usr etc var; do
+	mkdir -p "$1/layers/$directory/upper" "$1/layers/$directory/work"
+	mount -t overlay overlay /$directory \
+		-o "lowerdir=/$directory,upperdir=$1/layers/$directory/upper,workdir=$1/layers/$directory/work"
+done
+PATH=$PATH:/usr/sbin:/sbin
+cd /mnt
+mount --bind "$1/tmp" /tmp
+set +e
+sudo() { "$@"; }
+exec < /dev/null
+"#;
+
+/// Ends what a command printed, with its status; no document prints this byte.
+const MARK: char = '\u{1}';
+
+/// The reader's shell, with one script in it. None if there are no namespaces to be had.
+fn shell(script: &str) -> Option<String> {
+    let place = scratch();
+    let checkout = place.path().join("checkout");
+    std::fs::create_dir(&checkout).expect("scratch is writable");
+    copy_checkout(&checkout);
+    let file = place.path().join("script");
+    let is_root = text(&run(Command::new("id").arg("-u")).stdout).trim() == "0";
+    let mut alone = Command::new("timeout");
+    alone.args(["--kill-after=10", "300", "unshare"]);
+    alone.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    if !is_root {
+        alone.args(["--user", "--map-root-user"]);
+    }
+    alone.arg("bash").arg(&file).arg(place.path());
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("CARGO") || name.starts_with("LD_") || name.starts_with("MAKE") {
+            alone.env_remove(name);
+        }
+    }
+    alone.env("LC_ALL", "C").env("HOME", "/mnt");
+
+    std::fs::write(&file, ALONE).expect("scratch is writable");
+    if !attempt(&mut alone).status.success() {
+        return None;
+    }
+    for made in ["layers", "tmp"] {
+        std::fs::remove_dir_all(place.path().join(made)).expect("only this test is there");
+    }
+    std::fs::write(&file, format!("{ALONE}exec 2>&1\n{script}")).expect("scratch is writable");
+    let output = attempt(&mut alone);
+    assert!(output.status.success(), "{}", report(&alone, &output));
+    Some(text(&output.stdout))
+}
+
+fn run_document(document: &str) -> Result<(), Failed> {
+    let mut steps_of_all = Vec::new();
+    for block in blocks(document) {
+        if let Some(file) = block.mark("save as: ") {
+            let command = format!("cat > {file} <<'END'\n{}END", block.text);
+            let (line, output) = (block.line, String::new());
+            steps_of_all.push(Step {
+                line,
+                command,
+                output,
+                is_example: false,
+            });
+        }
+        if block.language != "console" {
+            continue;
+        }
+        let steps = steps(&block);
+        if let Some(reason) = block.mark("not run: ") {
+            let place = format!("{document}:{}", block.line);
+            check_grammar(&place, &steps)?;
+            let _ = writeln!(std::io::stdout(), "NOT RUN {place}: {reason}");
+            continue;
+        }
+        steps_of_all.extend(steps);
+    }
+    if steps_of_all.is_empty() {
+        return Ok(());
+    }
+    let needs = NEEDS.iter().find(|(name, _)| *name == document);
+    let needs = needs.map_or(&[][..], |(_, needs)| needs);
+    if let Some(missing) = needs.iter().find(|program| !has(program)) {
+        skip(document, &format!("{missing} is not installed"));
+        return Ok(());
+    }
+    let mut script = String::new();
+    for step in &steps_of_all {
+        let _ = writeln!(script, "{}\nprintf '{MARK}%d{MARK}' $?", step.command);
+    }
+    script.push_str("exit 0\n");
+    let Some(printed) = shell(&script) else {
+        skip(
+            document,
+            "no namespaces: not root, and not allowed to be it among ourselves",
+        );
+        return Ok(());
+    };
+    let mut parts = printed.split(MARK);
+    for step in &steps_of_all {
+        let fail = |why: String| {
+            let place = format!("{document}:{}", step.line);
+            Failed::from(format!("{place}: $ {}\n{why}", step.command))
+        };
+        let (Some(output), Some(status)) = (parts.next(), parts.next()) else {
+            return Err(fail(format!("it did not come to an end: {printed}")));
+        };
+        if status != "0" {
+            return Err(fail(format!("status {status}: {output}")));
+        }
+        compare(step, output).map_err(fail)?;
+    }
+    Ok(())
+}
+
+/// Whether the shell understands the commands, without running them.
+fn check_grammar(place: &str, steps: &[Step]) -> Result<(), Failed> {
+    let script: Vec<_> = steps.iter().map(|step| step.command.as_str()).collect();
+    let mut shell = Command::new("bash");
+    shell.args(["-n", "-c"]).arg(script.join("\n"));
+    let output = attempt(&mut shell);
+    if !output.status.success() || !output.stderr.is_empty() {
+        return Err(format!("{place}: {}", report(&shell, &output)).into());
+    }
+    Ok(())
+}
+
+/// Blocks that are not commands.
+fn check_other_blocks(document: &str) -> Result<(), Failed> {
+    for block in blocks(document) {
+        let place = format!("{document}:{}", block.line);
+        match &*block.language {
+            "console" | "text" => Ok(()),
+            "ini" => check_unit(&place, &block.text),
+            "dockerfile" => check_dockerfile(&place, &block.text),
+            "c" => compile(&place, &block.text),
+            other => Err(format!("{place}: nobody checks a block in \"{other}\"").into()),
+        }?;
+    }
+    Ok(())
+}
+
+/// A drop-in of a unit, which systemd itself reads: it names what it does not know. The first line
+/// of the block says which file it is.
+fn check_unit(place: &str, unit: &str) -> Result<(), Failed> {
+    if !has("systemd-analyze") {
+        skip(place, "systemd-analyze is not installed");
+        return Ok(());
+    }
+    let file = unit
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix("# /etc/systemd/system/"));
+    let file = file.ok_or(format!("{place}: no name of a file"))?;
+    let directory = scratch();
+    let drop_in = directory.path().join(file);
+    let (of, _) = file
+        .split_once(".d/")
+        .ok_or(format!("{place}: {file} is no drop-in"))?;
+    std::fs::create_dir_all(drop_in.parent().expect("it has one")).expect("scratch is writable");
+    std::fs::write(&drop_in, unit).expect("scratch is writable");
+    let main = directory.path().join(of);
+    std::fs::write(&main, "[Service]\nExecStart=/bin/true\n").expect("scratch is writable");
+    let mut verify = Command::new("systemd-analyze");
+    verify
+        .args(["verify", "--man=no", "--recursive-errors=no"])
+        .arg(&main);
+    let output = attempt(&mut verify);
+    // Other units of this machine may have faults of their own.
+    let said = text(&output.stderr);
+    match said
+        .lines()
+        .find(|line| line.contains(file) || line.contains(of))
+    {
+        Some(line) => Err(format!("{place}: {line}").into()),
+        None => Ok(()),
+    }
+}
+
+/// Which instructions there are, and that what RUN gives to the shell is shell. There is no tool
+/// for more that works without a container engine.
+fn check_dockerfile(place: &str, file: &str) -> Result<(), Failed> {
+    for line in file
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
+        let (instruction, rest) = line.split_once(' ').ok_or(format!("{place}: {line}"))?;
+        match instruction {
+            "RUN" => {
+                let command = rest.to_string();
+                let step = Step {
+                    line: 0,
+                    command,
+                    output: String::new(),
+                    is_example: false,
+                };
+                check_grammar(place, &[step])?;
+            }
+            "FROM" | "COPY" | "ENV" => (),
+            other => return Err(format!("{place}: {other}?").into()),
+        }
+    }
+    Ok(())
+}
+
+fn compile(place: &str, code: &str) -> Result<(), Failed> {
+    let directory = scratch();
+    let source = directory.path().join("block.c");
+    std::fs::write(&source, code).expect("scratch is writable");
+    let mut compile = cc();
+    compile
+        .args(["-Wall", "-Wextra", "-Werror", "-c", "-o"])
+        .arg(directory.path().join("block.o"))
+        .arg("-I")
+        .arg(&ours().include)
+        .arg(&source);
+    let output = attempt(&mut compile);
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!("{place}: {}", report(&compile, &output)).into()),
+    }
+}
+
+/// The names by which a heading can be linked to.
+fn anchors(document: &Path) -> Vec<String> {
+    let markdown = std::fs::read_to_string(document).expect("it is there");
+    let mut anchors = Vec::new();
+    let mut heading: Option<String> = None;
+    for event in Parser::new(&markdown) {
+        match event {
+            Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
+            Event::Text(part) | Event::Code(part) => {
+                if let Some(heading) = &mut heading {
+                    heading.push_str(&part);
+                }
+            }
+            Event::End(TagEnd::Heading(_)) => {
+                let words = heading.take().expect("it began").to_lowercase();
+                let kept = words
+                    .chars()
+                    .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+                anchors.push(kept.collect::<String>().replace(' ', "-"));
+            }
+            _ => (),
+        }
+    }
+    anchors
+}
+
+fn check_links(document: &str) -> Result<(), Failed> {
+    let markdown = read(document);
+    let here = root().join(document);
+    for event in Parser::new(&markdown) {
+        let (Event::Start(Tag::Link { dest_url, .. }) | Event::Start(Tag::Image { dest_url, .. })) =
+            event
+        else {
+            continue;
+        };
+        if dest_url.contains("://") {
+            continue;
+        }
+        let (path, anchor) = dest_url.split_once('#').unwrap_or((&dest_url, ""));
+        let target: PathBuf = match path {
+            "" => here.clone(),
+            path => here.parent().expect("in a directory").join(path),
+        };
+        if !target.exists() {
+            if target.ends_with(MADE_BY_BENCH) {
+                skip(
+                    &format!("the link to {MADE_BY_BENCH}"),
+                    "make bench was not run",
+                );
+                continue;
+            }
+            return Err(format!("{document}: no {dest_url}").into());
+        }
+        if !anchor.is_empty() && !anchors(&target).iter().any(|found| found == anchor) {
+            return Err(format!("{document}: no heading for {dest_url}").into());
+        }
+    }
+    Ok(())
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let mut trials = Vec::new();
+    for document in documents() {
+        type Check = fn(&str) -> Result<(), Failed>;
+        let checks: [(&str, Check); 3] = [
+            ("commands", run_document),
+            ("blocks", check_other_blocks),
+            ("links", check_links),
+        ];
+        for (name, check) in checks {
+            let document = document.clone();
+            let name = format!("{document}: {name}");
+            trials.push(Trial::test(name, move || check(&document)));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
