@@ -97,7 +97,7 @@ make_loops() {
 end() {
 	[ -z "$confined" ] || kill -KILL "$confined" 2> /dev/null || true
 	for loop in $loops; do
-		losetup -d "$loop"
+		losetup -d "$loop" || true
 	done
 	# Processes that are just being ended may still write.
 	for _ in 1 2 3 4 5; do
@@ -123,9 +123,10 @@ enter_root() {
 	hostname localhost
 	mount --bind "$root" "$root"
 	mount -t proc proc "$root/proc"
-	mount --bind -o ro "$root/proc/sys" "$root/proc/sys"
+	mount --bind "$root/proc/sys" "$root/proc/sys"
+	mount --bind /sys "$root/sys"
 	mount -o remount,bind,ro "$root/proc/sys"
-	mount --rbind -o ro /sys "$root/sys"
+	mount -o remount,bind,ro "$root/sys"
 	mount -t tmpfs -o mode=755 tmpfs "$root/dev"
 	mknod -m 666 "$root/dev/null" c 1 3
 	mknod -m 666 "$root/dev/zero" c 1 5
