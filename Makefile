@@ -152,9 +152,14 @@ dist dist-check reproducible-check licences rust-check:
 deb rpm package-check:
 	scripts/$@.sh
 
+# With the packages, in disposable Debian systems, as root: see docs/system-checks.md.
+root-check sources-check: deb
+	scripts/$@.sh
+
 clean:
 	rm -rf build target
 
 .PHONY: all install uninstall header check check-long tsan miri cross-check i386-check emulation-check bench \
-	demo deb rpm package-check sbom dist dist-check reproducible-check licences rust-check clean
+	demo deb rpm package-check sbom dist dist-check reproducible-check licences rust-check \
+	root-check sources-check clean
 .DELETE_ON_ERROR:
