@@ -149,3 +149,33 @@ fn every_licence_is_allowed() {
         assert!(is_allowed(expression, &allowed), "{line}");
     }
 }
+
+/// Cargo reads the manifests of all vendored crates, whatever it builds, and an old one stops at one
+/// that is too new.
+#[test]
+fn the_oldest_rust_can_read_every_crate() {
+    if !has("jq") {
+        return skip("the crates' Rust versions", "jq is not installed");
+    }
+    let filter = "cargo metadata --format-version 1 --locked --offline | jq -r \
+        '.packages[] | [.name, .edition, .rust_version // \"1.0\"] | join(\" \")'";
+    let output = run(Command::new("bash")
+        .args(["-o", "pipefail", "-c", filter])
+        .current_dir(root()));
+    let number = |version: &str| {
+        let mut parts = version.split('.').map(|part| part.parse::<u32>());
+        match (parts.next(), parts.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
+            _ => panic!("{version}"),
+        }
+    };
+    let oldest = number(env!("CARGO_PKG_RUST_VERSION"));
+    let crates = text(&output.stdout);
+    assert!(crates.lines().count() > 50, "{crates}");
+    for line in crates.lines() {
+        let [_, edition, version] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{line}");
+        };
+        assert!(number(version) <= oldest && edition < "2024", "{line}");
+    }
+}
