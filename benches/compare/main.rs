@@ -25,8 +25,9 @@ fn main() -> ExitCode {
     let place = support::scratch();
     let micro = measure::micro(original, place.path(), count);
     let instructions = measure::instructions(original, place.path());
-    let fio = measure::fio(original, place.path(), if rounds.is_some() { 1 } else { 5 });
-    let text = report::table(&micro, &instructions, &fio);
+    let fio_rounds = if rounds.is_some() { 1 } else { 9 };
+    let (fio, cpu) = measure::fio(original, place.path(), fio_rounds);
+    let text = report::table(&micro, &instructions, &fio, &cpu);
     println!("{text}");
     if rounds.is_none() {
         report::write(&text, &micro, &fio);

@@ -29,7 +29,7 @@ fn ratios(row: &Row, way: &str, against: &str) -> Option<Spread> {
     Some(spread(ratios.collect()))
 }
 
-pub fn table(micro: &[Row], instructions: &[Row], fio: &[Row]) -> String {
+pub fn table(micro: &[Row], instructions: &[Row], fio: &[Row], cpu: &[Row]) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}\n", machine());
     out.push_str(
@@ -66,17 +66,24 @@ pub fn table(micro: &[Row], instructions: &[Row], fio: &[Row]) -> String {
         let (original, ours) = (figure("original"), figure("ours"));
         let _ = writeln!(out, "| {} | {original:.0} | {ours:.0} |", row.name);
     }
-    out.push_str("\nfio, operations in a second, as a multiple of those over the original:\n\n");
-    out.push_str("| | original, IOPS | **ours** |\n|---|---:|---|\n");
-    for row in fio {
-        let original = spread(row.way("original").unwrap_or_default().to_vec());
-        if let Some(s) = ratios(row, "ours", "original") {
-            let _ = writeln!(
-                out,
-                "| {} | {:.0} | {:.3} ({:.3}–{:.3}) |",
-                row.name, original.middle, s.middle, s.low, s.high
-            );
+    out.push_str(
+        "\nfio: operations in a second, and processor time for each, as multiples of those over the \
+         original:\n\n\
+         | | original, IOPS | **ours** | original, ns | **ours** |\n|---|---:|---|---:|---|\n",
+    );
+    for (row, time) in fio.iter().zip(cpu) {
+        let _ = write!(out, "| {} |", row.name);
+        for row in [row, time] {
+            let original = spread(row.way("original").unwrap_or_default().to_vec());
+            if let Some(s) = ratios(row, "ours", "original") {
+                let _ = write!(
+                    out,
+                    " {:.0} | {:.3} ({:.3}–{:.3}) |",
+                    original.middle, s.middle, s.low, s.high
+                );
+            }
         }
+        out.push('\n');
     }
     out
 }
