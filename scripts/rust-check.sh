@@ -2,7 +2,7 @@
 # make rust-check: the release, unpacked, built and tested with every Rust that Debian's archive has
 # besides the one in use: Debian 11's, the oldest that Cargo.toml promises; Debian 12's two; and its
 # main one, which is too old and must say so. Packages are unpacked below build/cross, nothing is
-# installed, and of the crates only the release's are used. two hours at most.
+# installed, and of the crates only the release's are used. Two hours at most.
 set -eu
 cd "$(dirname "$0")/.."
 scripts/dist.sh
