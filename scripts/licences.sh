@@ -8,6 +8,7 @@ version=0.20.2
 cargo=${CARGO:-cargo}
 tools=$PWD/build/tools
 "$tools/bin/cargo-deny" --version 2> /dev/null | grep -qF "$version" ||
-	"$cargo" install --quiet --locked --root "$tools" --version "$version" cargo-deny
+	"$cargo" install --quiet --locked --debug --target-dir "$tools/target" --root "$tools" \
+		--version "$version" cargo-deny
 "$tools/bin/cargo-deny" --version
 "$tools/bin/cargo-deny" --locked check licenses bans sources
