@@ -213,8 +213,8 @@ lvm_unit_tests() {
 		"$tree/test/unit/unit-test" run /base/device/bcache \
 		> "$work/unit.log" 2>&1 || { cat "$work/unit.log"; return 1; }
 	tail -n 60 "$work/unit.log"
-	! grep -i fail "$work/unit.log" || return 1
-	grep -q io-engine "$work/unit.log" && served unit "$library"
+	grep -qE '^([0-9]+)/\1 tests passed$' "$work/unit.log" || return 1
+	grep -q /io-engine/ "$work/unit.log" && served unit "$library"
 }
 
 # Its checker of paths reads a block of the device now and then, and must not wait for it. The test
