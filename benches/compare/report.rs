@@ -167,7 +167,7 @@ fn plot(micro: &[Row], fio: &[Row]) {
     }
     std::fs::write(&data, lines).expect("scratch is writable");
     let script = format!(
-        "set terminal svg size 900,{height} font 'sans,12' background '#ffffff'\n\
+        "set terminal svg noenhanced size 900,{height} font 'sans,12' background '#ffffff'\n\
          set output '{output}'\n\
          set title 'Time, as a multiple of libaio 0.3.113 (median and quartiles; shorter is faster)'\n\
          set yrange [{count}-0.4:-0.6]\n\
