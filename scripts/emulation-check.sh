@@ -61,6 +61,8 @@ make_disk() {
 		case $name in
 		# They say nothing here, or ask for symbols that a static library does not have.
 		layout_probe | which | old_abi) continue ;;
+		# Completions are taken from the ring on 64-bit machines that build.rs names only.
+		no_system_call) [ "$debian" != s390x ] || continue ;;
 		esac
 		case $source in
 		*.cc) driver=g++ standard=gnu++17 ;;
@@ -69,7 +71,7 @@ make_disk() {
 		set -- -static -s -std=$standard -O2 -Wall -Wextra -Werror -pthread -DSTATIC "$source"
 		"$compiler-$driver" -I include "$@" -o "$work/files/ours/$name" "build/$target/libaio.a" -ldl
 		echo "ours/$name"
-		[ "$name" != crashes_original ] || continue # its answers are in a file
+		[ ! -e "c-tests/$name.expected" ] || continue # the original does not live to say it
 		"$compiler-$driver" -I "$cross/libaio/$debian/usr/include" "$@" \
 			-o "$work/files/original/$name" "$archive" -ldl
 		echo "original/$name"
@@ -108,8 +110,8 @@ compare() {
 	sed -n 's|^ours/||p' "$work/files/list" > "$work/programs"
 	while read -r program; do
 		ours=$work/results/ours/$program theirs=$work/results/original/$program
-		if [ "$program" = crashes_original ]; then
-			cp c-tests/crashes_original.expected "$theirs.out"
+		if [ -e "c-tests/$program.expected" ]; then
+			cp "c-tests/$program.expected" "$theirs.out"
 			echo 0 > "$theirs.status"
 		fi
 		if [ "$(cat "$ours.status")" = 77 ] && [ "$(cat "$theirs.status")" = 77 ]; then
