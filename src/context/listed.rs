@@ -35,7 +35,10 @@ struct Pages {
 #[allow(clippy::declare_interior_mutable_const, clippy::large_const_arrays)]
 const ZERO: AtomicUsize = AtomicUsize::new(0);
 #[allow(clippy::declare_interior_mutable_const, clippy::large_const_arrays)]
-const EMPTY: [Set; SETS] = [const { Set([ZERO; WAYS]) }; SETS];
+const EMPTY: [Set; SETS] = {
+    const SET: Set = Set([ZERO; WAYS]);
+    [SET; SETS]
+};
 static SLOTS: [Set; SETS] = EMPTY;
 static WIPED: Pages = Pages {
     gates: EMPTY,
