@@ -19,6 +19,7 @@ source_tarball "$out"
 mv "$out/libaio-rs-$version.tar.xz" "$out/libaio-rs_$version.orig.tar.xz"
 tar -C "$out" -xf "$out/libaio-rs_$version.orig.tar.xz"
 cp -R packaging/debian "$tree/debian"
+chmod -R u=rwX,go=rX "$tree/debian"
 cd "$tree"
 
 # The build dependencies are Debian's cargo and rustc. Another Rust that is new enough takes their

@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # Sourced by the scripts that make packages: the sources as a release has them, and the version.
 
+# Files in packages do not depend on who made them.
+umask 022
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml)
 
 # What git knows or would take, and vendored crates with cargo's settings for them if they are there.
