@@ -60,8 +60,9 @@ compare() {
 	case $1 in
 	*.rpm)
 		for package; do
+			said=$((said + 1))
 			rpm -qp --nosignature --queryformat '%{NEVRA} %{BUILDTIME} %{PAYLOADDIGEST}\n' --dump \
-				--provides --requires --conflicts --obsoletes --scripts "$package" > "$place/said.$((said += 1))"
+				--provides --requires --conflicts --obsoletes --scripts "$package" > "$place/said.$said"
 		done
 		diff "$place/said.$((said - 1))" "$place/said.$said"
 		;;

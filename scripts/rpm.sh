@@ -16,6 +16,8 @@ day=$(sed -n '/^%changelog/,$ s/^\* ... \(... [0-9]* [0-9]*\) .*/\1/p' packaging
 SOURCE_DATE_EPOCH=$(date -u -d "$day 12:00" +%s)
 export SOURCE_DATE_EPOCH
 source_tarball "$out/SOURCES"
+cp packaging/rpm/libaio-rs.spec "$out"
+touch -d "@$SOURCE_DATE_EPOCH" "$out/libaio-rs.spec"
 
 # Where rpmbuild is not the system's own, its database knows no compiler, and the build requirements
 # cannot be met in it.
@@ -28,7 +30,8 @@ command -v dnf > /dev/null || command -v zypper > /dev/null ||
 rpmbuild -ba "$@" --define "_topdir $out" --define '_build_id_links alldebug' \
 	--define 'clamp_mtime_to_source_date_epoch 1' \
 	--define 'use_source_date_epoch_as_buildtime 1' \
-	--define '_buildhost localhost' --define "_tmppath $out/BUILD" packaging/rpm/libaio-rs.spec
+	--define '_buildhost localhost' --define "_tmppath $out/BUILD" \
+	--define '_srcdefattr (-,root,root)' "$out/libaio-rs.spec"
 find "$out/RPMS" "$out/SRPMS" -name '*.rpm' -exec mv {} "$out" \;
-rm -rf "$out/BUILD" "$out/BUILDROOT" "$out/RPMS" "$out/SRPMS" "$out/SOURCES" "$out/SPECS"
+rm -rf "$out/BUILD" "$out/BUILDROOT" "$out/RPMS" "$out/SRPMS" "$out/SOURCES" "$out/SPECS" "$out/libaio-rs.spec"
 ls -l "$out"
