@@ -11,6 +11,10 @@
 #ifndef SYS_io_pgetevents
 #define SYS_io_pgetevents (-1)
 #endif
+/* What 32-bit programs with 64-bit times call. */
+#ifndef SYS_io_pgetevents_time64
+#define SYS_io_pgetevents_time64 (-1)
+#endif
 
 static struct iocb iocbs[4];
 static struct io_event events[4];
@@ -41,8 +45,8 @@ static void allow_only(const int *calls, int count, unsigned otherwise)
 
 /* What any program needs to print and to end. */
 #define PRINT SYS_write, SYS_writev, SYS_exit_group
-#define AIO SYS_io_setup, SYS_io_submit, SYS_io_getevents, SYS_io_pgetevents, SYS_io_cancel, \
-            SYS_io_destroy
+#define GETEVENTS SYS_io_getevents, SYS_io_pgetevents, SYS_io_pgetevents_time64
+#define AIO SYS_io_setup, SYS_io_submit, SYS_io_cancel, SYS_io_destroy, GETEVENTS
 #define COUNT(list) ((int)(sizeof(list) / sizeof(list[0])))
 
 static void use(io_context_t ctx)
@@ -112,7 +116,7 @@ static void restart(const int *calls, int count, unsigned listed, const char *wh
 /* From its very start without what it needs for anything else, a library has nothing but the call. */
 static void restart_without_getevents(void)
 {
-    static const int calls[] = {SYS_madvise, SYS_futex, SYS_io_getevents, SYS_io_pgetevents};
+    static const int calls[] = {SYS_madvise, SYS_futex, GETEVENTS};
 
     restart(calls, COUNT(calls), SECCOMP_RET_ERRNO | ENOSYS, "no getevents");
 }
