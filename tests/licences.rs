@@ -15,7 +15,6 @@ fn ask(kind: &str, filter: &str) -> BTreeSet<String> {
         .args(["-o", "pipefail", "-c", script, "bash", kind, filter])
         .current_dir(root())
         .env("CARGO", env!("CARGO"))
-        .env("CARGO_NET_OFFLINE", "true")
         .env("SOURCE_DATE_EPOCH", "981173106"));
     text(&output.stdout).lines().map(str::to_string).collect()
 }
@@ -69,13 +68,7 @@ fn the_library_is_this_crate_and_libc_and_core() {
     );
     // No macros, and nothing that only builds.
     let tree = run(Command::new(env!("CARGO"))
-        .args([
-            "tree",
-            "--offline",
-            "--locked",
-            "--edges=normal,build",
-            "--prefix=none",
-        ])
+        .args(["tree", "--locked", "--edges=normal,build", "--prefix=none"])
         .args(["--no-default-features", "--features=versioned"])
         .current_dir(root()));
     let tree = text(&tree.stdout);
@@ -157,7 +150,7 @@ fn the_oldest_rust_can_read_every_crate() {
     if !has("jq") {
         return skip("the crates' Rust versions", "jq is not installed");
     }
-    let filter = "cargo metadata --format-version 1 --locked --offline | jq -r \
+    let filter = "cargo metadata --format-version 1 --locked | jq -r \
         '.packages[] | [.name, .edition, .rust_version // \"1.0\"] | join(\" \")'";
     let output = run(Command::new("bash")
         .args(["-o", "pipefail", "-c", filter])

@@ -311,7 +311,6 @@ fn crates_of_the_build() -> Vec<(String, String)> {
     let output = run(Command::new(env!("CARGO")).current_dir(root()).args([
         "tree",
         "--locked",
-        "--offline",
         "--edges=all",
         "--target=all",
         "--no-dedupe",
