@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 . scripts/package-source.sh
 unset MAKEFLAGS MFLAGS MAKELEVEL TARGET
 
-bring_tools lintian=lintian rpmlint=rpmlint shellcheck=shellcheck makepkg=makepkg \
+bring_tools lintian=lintian rpmlint=rpmlint shellcheck=shellcheck makepkg=makepkg pacman=pacman-package-manager \
 	bsdtar=libarchive-tools fakeroot=fakeroot pkg-config=pkg-config readelf=binutils
 
 CARGO_HOME=${CARGO_HOME:-$HOME/.cargo}
