@@ -28,7 +28,7 @@ fn reap_where_it_can_be_done() {
     println!("cargo:rustc-check-cfg=cfg(reaps_in_user_space, without_exclusion)");
     let cfg = |name: &str| env::var(name).expect("cargo sets it");
     let machine = cfg("CARGO_CFG_TARGET_ARCH");
-    if ["x86_64", "aarch64", "riscv64"].contains(&machine.as_str())
+    if ["x86_64", "aarch64"].contains(&machine.as_str())
         && cfg("CARGO_CFG_TARGET_POINTER_WIDTH") == "64"
     {
         println!("cargo:rustc-cfg=reaps_in_user_space");

@@ -1,5 +1,5 @@
 #!/bin/sh
-# make miri: tests/gate_threads.rs under Miri, a part of nightly Rust that few have installed
+# make miri: tests/lock_threads.rs under Miri, a part of nightly Rust that few have installed
 # (rustup +nightly component add miri). It runs the test with 16 schedules of its threads.
 set -eu
 cd "$(dirname "$0")/.."
@@ -10,4 +10,4 @@ if ! cargo +nightly miri --version >/dev/null 2>&1; then
 fi
 # Nothing is isolated from the test: it reads no clock and no file, but its directory is found so.
 MIRIFLAGS="-Zmiri-many-seeds=0..16 -Zmiri-disable-isolation" \
-    cargo +nightly miri test --locked --target-dir build/miri --test gate_threads
+    cargo +nightly miri test --locked --target-dir build/miri --test lock_threads

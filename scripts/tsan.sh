@@ -1,6 +1,6 @@
 #!/bin/sh
-# make tsan: tests/gate_threads.rs under ThreadSanitizer, whose run time comes with rustc for some
-# machines. It must find nothing, and must find the races when the gate is left out.
+# make tsan: tests/lock_threads.rs under ThreadSanitizer, whose run time comes with rustc for some
+# machines. It must find nothing, and must find the races when the lock is left out.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -24,19 +24,19 @@ if "$rustc" -C help | grep -q unsafe-allow-abi-mismatch; then
     mismatch=-Cunsafe-allow-abi-mismatch=sanitizer
 fi
 # shellcheck disable=SC2086 # no option or one
-"$rustc" --edition 2021 --test -O -g -Zsanitizer=thread $mismatch -o "$place/gate_threads" \
-    --extern "libc=$1" tests/gate_threads.rs
+"$rustc" --edition 2021 --test -O -g -Zsanitizer=thread $mismatch -o "$place/lock_threads" \
+    --extern "libc=$1" tests/lock_threads.rs
 cat >"$place/suppressions" <<'EOF'
 race:test::event::CompletedTest
 race:std::thread::scoped::ScopeData
 EOF
 export TSAN_OPTIONS="suppressions=$place/suppressions"
-"$place/gate_threads" --nocapture --test-threads=1 every_event_once
-log=$place/without_the_gate
-if "$place/gate_threads" --test-threads=1 without_the_gate >"$log" 2>&1 ||
+"$place/lock_threads" --nocapture --test-threads=1 every_event_once
+log=$place/without_the_lock
+if "$place/lock_threads" --test-threads=1 without_the_lock >"$log" 2>&1 ||
     ! grep -q 'ThreadSanitizer: data race' "$log"; then
     cat "$log"
-    echo "tsan: it does not see the races that are there without the gate" >&2
+    echo "tsan: it does not see the races that are there without the lock" >&2
     exit 1
 fi
-echo "and without the gate it sees $(grep -c 'ThreadSanitizer: data race' "$log") races, as it must"
+echo "and without the lock it sees $(grep -c 'ThreadSanitizer: data race' "$log") races, as it must"

@@ -14,8 +14,6 @@ impl Errno {
     pub const EINVAL: Errno = Errno(libc::EINVAL);
     /// A signal arrived before any event.
     pub const EINTR: Errno = Errno(libc::EINTR);
-    /// It cannot be done at this moment.
-    pub const EAGAIN: Errno = Errno(libc::EAGAIN);
     #[cfg(target_pointer_width = "32")]
     /// The kernel has no such system call.
     pub const ENOSYS: Errno = Errno(libc::ENOSYS);

@@ -5,9 +5,9 @@
 
 use super::is_plausible;
 use super::types::{io_callback_t, io_context_t, io_event, iocb};
-use crate::context::{Alone, Context};
+use crate::context::{self, Context, Request};
 use crate::errno::{into_c, Errno};
-use crate::kernel::{self, timespec};
+use crate::kernel::timespec;
 use core::mem::{transmute, MaybeUninit};
 use core::ptr::null_mut;
 use libc::{c_int, c_long, c_void, sigset_t};
@@ -220,7 +220,7 @@ pub unsafe extern "C" fn io_getevents(
     timeout: *mut timespec,
 ) -> c_int {
     // SAFETY: the same contract.
-    unsafe { getevents(ctx, min_nr, nr, events, timeout) }
+    into_c(unsafe { context::getevents(Context(ctx), min_nr, nr, events, timeout) })
 }
 
 /// The same as io_getevents(), with the signal mask replaced by *sigmask while it waits, in one
@@ -243,12 +243,16 @@ pub unsafe extern "C" fn io_pgetevents(
     timeout: *mut timespec,
     sigmask: *mut sigset_t,
 ) -> c_int {
+    let request = Request {
+        ctx: Context(ctx),
+        min_nr,
+        nr,
+        events,
+        timeout,
+        mask: Some(sigmask),
+    };
     // SAFETY: the caller's timeout, and room for nr events.
-    into_c(unsafe {
-        Context(ctx).reap(min_nr, nr, events, timeout, !sigmask.is_null(), move || {
-            kernel::io_pgetevents(ctx, min_nr, nr, events, timeout, sigmask)
-        })
-    })
+    into_c(unsafe { request.getevents() })
 }
 
 /// Does nothing, at once: the same as io_getevents(ctx, 0, 0, NULL, timeout). Exported for old
@@ -269,11 +273,11 @@ pub unsafe extern "C" fn io_queue_wait(ctx: io_context_t, timeout: *mut timespec
     unsafe { getevents(ctx, 0, 0, null_mut(), timeout) }
 }
 
-/// What every function that takes events without a signal mask comes down to. They do not call
-/// one another's exported names, which the dynamic linker would have to look up.
+/// io_getevents() for the other functions. They do not call one another's exported names, which the
+/// dynamic linker would have to look up.
 ///
-/// In two parts, of which the second is called last and with the same arguments: so the first, which
-/// is most calls, keeps nothing on the stack.
+/// # Safety
+/// As io_getevents().
 pub(super) unsafe fn getevents(
     ctx: io_context_t,
     min_nr: c_long,
@@ -281,45 +285,6 @@ pub(super) unsafe fn getevents(
     events: *mut io_event,
     timeout: *const timespec,
 ) -> c_int {
-    // SAFETY: the caller's timeout, and room for nr events.
-    unsafe {
-        match Context(ctx).reap_alone(min_nr, nr, events, timeout) {
-            Alone::Answered(count) => count,
-            Alone::Entered => getevents_counted(ctx, min_nr, nr, events, timeout),
-            Alone::Not => getevents_beside(ctx, min_nr, nr, events, timeout),
-        }
-    }
-}
-
-/// The ring did not have enough.
-#[inline(never)]
-unsafe fn getevents_counted(
-    ctx: io_context_t,
-    min_nr: c_long,
-    nr: c_long,
-    events: *mut io_event,
-    timeout: *const timespec,
-) -> c_int {
     // SAFETY: the same contract.
-    into_c(
-        Context(ctx)
-            .ask_counted(|| unsafe { kernel::io_getevents(ctx, min_nr, nr, events, timeout) }),
-    )
-}
-
-/// Other threads are at the ring, or it is none of ours.
-#[inline(never)]
-unsafe fn getevents_beside(
-    ctx: io_context_t,
-    min_nr: c_long,
-    nr: c_long,
-    events: *mut io_event,
-    timeout: *const timespec,
-) -> c_int {
-    // SAFETY: the same contract.
-    into_c(unsafe {
-        Context(ctx).reap(min_nr, nr, events, timeout, false, || {
-            kernel::io_getevents(ctx, min_nr, nr, events, timeout)
-        })
-    })
+    into_c(unsafe { context::getevents_beside_others(Context(ctx), min_nr, nr, events, timeout) })
 }

@@ -2,9 +2,9 @@
 //! functions of the same names without `_time64`, with a 64-bit `struct timespec`.
 
 use super::types::{io_context_t, io_event};
-use crate::context::Context;
+use crate::context::{Context, Request};
 use crate::errno::into_c;
-use crate::kernel::{self, timespec64};
+use crate::kernel::timespec64;
 use libc::{c_int, c_long, sigset_t};
 
 /// io_getevents() with a 64-bit time.
@@ -16,12 +16,16 @@ pub unsafe extern "C" fn io_getevents_time64(
     events: *mut io_event,
     timeout: *mut timespec64,
 ) -> c_int {
+    let request = Request {
+        ctx: Context(ctx),
+        min_nr,
+        nr,
+        events,
+        timeout,
+        mask: None,
+    };
     // SAFETY: the caller's timeout, and room for nr events.
-    into_c(unsafe {
-        Context(ctx).reap(min_nr, nr, events, timeout, false, move || {
-            kernel::io_getevents_time64(ctx, min_nr, nr, events, timeout)
-        })
-    })
+    into_c(unsafe { request.getevents() })
 }
 
 /// io_pgetevents() with a 64-bit time.
@@ -34,10 +38,14 @@ pub unsafe extern "C" fn io_pgetevents_time64(
     timeout: *mut timespec64,
     sigmask: *mut sigset_t,
 ) -> c_int {
+    let request = Request {
+        ctx: Context(ctx),
+        min_nr,
+        nr,
+        events,
+        timeout,
+        mask: Some(sigmask),
+    };
     // SAFETY: the caller's timeout, and room for nr events.
-    into_c(unsafe {
-        Context(ctx).reap(min_nr, nr, events, timeout, !sigmask.is_null(), move || {
-            kernel::io_pgetevents_time64(ctx, min_nr, nr, events, timeout, sigmask)
-        })
-    })
+    into_c(unsafe { request.getevents() })
 }

@@ -6,17 +6,18 @@
 //! handle, be it a context that the program made with the raw system call, a ring moved by
 //! `mremap(2)`, a context already destroyed, or a number that never was one, is the kernel's.
 
-mod gate;
-mod listed;
-mod reap;
+mod entry;
+mod getevents;
+mod lock;
+mod registry;
 
 use crate::c_abi::is_plausible;
 use crate::c_abi::types::{io_context_t, io_event, iocb};
 use crate::errno::{Errno, Result};
-use crate::kernel;
-pub use gate::Alone;
-use gate::{Stop, Thread};
+use crate::kernel::{self, restartable};
+pub use getevents::{getevents, getevents_beside_others, Request};
 use libc::{c_int, c_long};
+use lock::Call;
 
 /// A handle as the program gave it: anything at all.
 #[derive(Clone, Copy)]
@@ -35,7 +36,7 @@ impl Context {
             // SAFETY: the kernel has just read and written there.
             let address = unsafe { ctxp.read_unaligned() } as usize;
             if address != 0 {
-                listed::add(address, this_thread());
+                registry::add(address, this_call());
             }
         }
         Ok(answer)
@@ -51,26 +52,27 @@ impl Context {
         let address = self.0 as usize;
         // SAFETY: the same contract.
         let ask_kernel = || unsafe { kernel::io_destroy(self.0) };
-        let Some(entry) = listed::find(address) else {
+        let Some(entry) = registry::find(address) else {
             return ask_kernel();
         };
-        // A forked child may not destroy its parent's contexts, but still has their rings mapped.
-        if !entry.is_ours() {
-            let answer = ask_kernel();
-            if answer.is_ok() {
-                entry.mark_gone(address);
+        let retired = entry.retire(address);
+        let answer = match entry.enter(address, this_call()) {
+            Ok(Some(reader)) => {
+                let answer = ask_kernel();
+                reader.leave();
+                answer
             }
-            return answer;
-        }
+            // Destroyed by another thread, and the entry is another ring's.
+            Ok(None) => return Err(Errno::EINVAL),
+            // An owner that cannot be told to go: as the original does, without asking.
+            Err(_) => ask_kernel(),
+        };
         // After EINVAL there is no such context; after any other error, which only a sandbox
         // gives, there is.
-        let failed = |answer: &Result| !matches!(answer, Ok(_) | Err(Errno::EINVAL));
-        match entry.destroy(address, this_thread(), ask_kernel, failed) {
-            Ok(answer) => answer,
-            Err(Stop::Destroyed) => Err(Errno::EINVAL),
-            // The ring cannot go away under the reap that this call's signal handler interrupted.
-            Err(Stop::Interrupted) => Err(Errno::EAGAIN),
+        if retired && !matches!(answer, Ok(_) | Err(Errno::EINVAL)) {
+            entry.reinstate(address);
         }
+        answer
     }
 
     /// Queues requests.
@@ -94,6 +96,6 @@ impl Context {
 }
 
 #[inline(always)]
-fn this_thread() -> Thread {
-    Thread::with_pointer(kernel::thread_pointer())
+fn this_call() -> Call {
+    Call::at(restartable::stack_pointer())
 }

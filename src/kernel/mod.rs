@@ -5,19 +5,16 @@
 //! functions are sound for any argument as far as this process's own memory goes; what the
 //! kernel writes through a valid pointer is the caller's business, hence `unsafe`.
 
+mod memory;
 mod pgetevents;
+pub mod restartable;
 mod ring;
 mod syscall;
-mod thread;
 mod timeout;
 
+pub use memory::{sleep, wipe_on_fork};
 pub use pgetevents::io_pgetevents;
-#[cfg(target_pointer_width = "32")]
-pub use pgetevents::{io_getevents_time64, io_pgetevents_time64};
-pub use ring::Ring;
-#[cfg(reaps_in_user_space)]
-pub use thread::wipe_on_fork;
-pub use thread::{sleep, thread_pointer};
+pub use ring::{Completions, Ring, Sections};
 #[cfg(target_pointer_width = "32")]
 pub use timeout::timespec64;
 pub use timeout::{timespec, Timeout};

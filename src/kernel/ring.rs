@@ -1,6 +1,7 @@
 //! The completion ring, as far as the library reads it: `struct aio_ring` in `fs/aio.c`, which
 //! the kernel maps into the process at the address that is the context's handle.
 
+use super::restartable::Section;
 use crate::c_abi::types::{io_context_t, io_event};
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -25,22 +26,9 @@ struct Header {
 
 const _: () = assert!(core::mem::size_of::<Header>() == HEADER_LENGTH as usize);
 
-/// A ring whose header can be read. The slots are behind it, so they have a pointer of their own: a
-/// reference reaches no further than what it refers to.
+/// A ring whose header can be read.
 #[derive(Clone, Copy)]
-pub struct Ring<'a> {
-    header: &'a Header,
-    slots: *const io_event,
-}
-
-/// The completions that are in a ring, from one look at it.
-#[derive(Clone, Copy)]
-pub struct Completions<'a> {
-    ring: Ring<'a>,
-    head: u32,
-    /// How many.
-    pub count: u32,
-}
+pub struct Ring<'a>(&'a Header);
 
 impl<'a> Ring<'a> {
     /// The ring at a handle, if its layout is the only one there has ever been, so that head and
@@ -56,106 +44,138 @@ impl<'a> Ring<'a> {
         let known = header.magic == MAGIC
             && header.incompat_features == 0
             && header.header_length == HEADER_LENGTH;
-        let slots = ctx.cast::<Header>().wrapping_add(1).cast();
-        known.then_some(Ring { header, slots })
+        known.then_some(Ring(header))
     }
 
     /// Whether no completion waits to be taken.
     #[inline(always)]
     pub fn is_empty(self) -> bool {
         // Acquire pairs with the write barrier in aio_complete(), which stores the event first
-        // and the tail after it: whoever learns of a completion here sees what it completed.
-        self.header.head.load(Ordering::Relaxed) == self.header.tail.load(Ordering::Acquire)
+        // and the tail after it: whoever learns of a completion here sees what it completed. The
+        // head is loaded first: the ring was empty then.
+        self.0.head.load(Ordering::Acquire) == self.0.tail.load(Ordering::Acquire)
+    }
+}
+
+/// How the owner of a ring's lock reads the ring and moves its head: in restartable sections, which
+/// have no effect once the lock has been taken from it.
+pub trait Sections {
+    /// Reads four words, the second of which with acquire.
+    ///
+    /// # Safety
+    /// They must be readable as long as the lock is owned.
+    unsafe fn read_words(&self, from: *const u64) -> (Section, [u64; 4]);
+
+    /// Copies blocks of [`BLOCK`] bytes, `count` (not 0) from `from` and `more` from `from_start`,
+    /// and then stores `value` to `word`, with release.
+    ///
+    /// # Safety
+    /// All must be readable and writable as long as the lock is owned, and `to` in any case.
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn copy_and_store(
+        &self,
+        from: *const u8,
+        count: usize,
+        from_start: *const u8,
+        more: usize,
+        to: *mut u8,
+        word: *mut u32,
+        value: u32,
+    ) -> Section;
+}
+
+/// The size of an event.
+pub const BLOCK: usize = 32;
+const _: () = assert!(core::mem::size_of::<io_event>() == BLOCK);
+
+/// The completions that are in a ring, from one look at it by the owner of its lock.
+#[derive(Clone, Copy)]
+pub struct Completions {
+    nr: u32,
+    head: u32,
+    /// How many.
+    pub count: u32,
+}
+
+impl Completions {
+    /// What can be taken. None if head or tail is out of range (programs may write head), or the
+    /// layout is not known: the kernel then decides.
+    ///
+    /// # Safety
+    /// A ring is mapped at the handle as long as `owner` owns its lock.
+    #[inline(always)]
+    pub unsafe fn at<S: Sections>(
+        ctx: io_context_t,
+        owner: &S,
+    ) -> Result<Option<Completions>, Section> {
+        // SAFETY: the caller's promise.
+        let (section, words) = unsafe { owner.read_words(ctx.cast()) };
+        match section {
+            Section::Done => Ok(Completions::from_header(words)),
+            other => Err(other),
+        }
     }
 
-    /// What can be taken. None if the program has put the head, or anything, where only the kernel
-    /// knows what it means.
+    /// From the header, on a little-endian machine: two fields in each word.
     #[inline(always)]
-    pub fn completions(self) -> Option<Completions<'a>> {
-        // Relaxed: other holders of the gate, and the kernel's callers, come before by its acquire.
-        let head = self.header.head.load(Ordering::Relaxed);
-        // Acquire: as in `is_empty`; the events are read after it.
-        let tail = self.header.tail.load(Ordering::Acquire);
-        let nr = self.header.nr;
-        if head >= nr || tail >= nr {
+    fn from_header(words: [u64; 4]) -> Option<Completions> {
+        let fields = |word: u64| (word as u32, (word >> 32) as u32);
+        let (_id, nr) = fields(words[0]);
+        let (head, tail) = fields(words[1]);
+        let (magic, _compat_features) = fields(words[2]);
+        let (incompat_features, header_length) = fields(words[3]);
+        let known = magic == MAGIC && incompat_features == 0 && header_length == HEADER_LENGTH;
+        if !known || head >= nr || tail >= nr {
             return None;
         }
         let round = if tail < head { nr } else { 0 };
         Some(Completions {
-            ring: self,
+            nr,
             head,
             count: tail + round - head,
         })
     }
-}
 
-impl Completions<'_> {
-    /// Copies the first `count` of them to `events`, and moves the head behind them if `may_move`
-    /// still says so. Whether it did.
+    /// Copies the first `count` of them to `events`, and moves the head behind them.
     ///
     /// # Safety
-    /// `count` is at most what there is, and `events` has room for as many. Nobody else moves the
-    /// head meanwhile.
+    /// As [`Completions::at`]; `count` is 1 at least and at most what there is, and `events` has
+    /// room for as many.
     #[inline(always)]
-    pub unsafe fn take(
+    pub unsafe fn take<S: Sections>(
         self,
+        ctx: io_context_t,
+        owner: &S,
         count: u32,
         events: *mut io_event,
-        may_move: impl FnOnce() -> bool,
-    ) -> bool {
-        let nr = self.ring.header.nr;
-        let slots = self.ring.slots;
-        let before_end = count.min(nr - self.head);
+    ) -> Section {
+        let slots = ctx.cast::<u8>().wrapping_add(HEADER_LENGTH as usize);
+        let from = slots.wrapping_add(self.head as usize * BLOCK);
+        let before_end = count.min(self.nr - self.head);
+        let behind = self.head + count;
+        // Programs that reap for themselves index with head, so it stays below `nr`.
+        let head = if behind < self.nr {
+            behind
+        } else {
+            behind - self.nr
+        };
+        let head_field = ctx
+            .cast::<u8>()
+            .wrapping_add(core::mem::offset_of!(Header, head));
         // SAFETY: the slots from `head` on and, if those reach the end, from the first on are
         // between head and tail, where the kernel does not write; the caller has room for `count`.
+        // The release pairs with the kernel's reading of head in user_refill_reqs_available(): the
+        // slots have been read before they are used again.
         unsafe {
-            copy(slots, self.head, before_end, events);
-            copy(
+            owner.copy_and_store(
+                from,
+                before_end as usize,
                 slots,
-                0,
-                count - before_end,
-                events.add(before_end as usize),
-            );
-        }
-        if !may_move() {
-            return false;
-        }
-        let behind = self.head + count;
-        let head = if behind < nr { behind } else { behind - nr };
-        // Release: the slots have been read before the kernel may use them again; pairs with its
-        // reading of head in user_refill_reqs_available(). Programs that reap for themselves
-        // index with head, so it stays below `nr`.
-        self.ring.header.head.store(head, Ordering::Release);
-        true
-    }
-}
-
-/// The largest thing that every machine of its kind loads at once; slots are aligned to it.
-#[cfg(target_arch = "x86_64")]
-type Part = core::arch::x86_64::__m128i;
-#[cfg(target_arch = "aarch64")]
-type Part = core::arch::aarch64::uint64x2_t;
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-type Part = u64;
-const PARTS: usize = core::mem::size_of::<io_event>() / core::mem::size_of::<Part>();
-
-/// Copies `count` slots from number `from` on.
-///
-/// # Safety
-/// They are slots of a ring, and `to` has room.
-#[inline(always)]
-unsafe fn copy(slots: *const io_event, from: u32, count: u32, to: *mut io_event) {
-    for i in 0..count as usize {
-        // SAFETY: the caller's promise. Volatile, or this becomes a call of memcpy, which the
-        // library does not have.
-        unsafe {
-            let slot = slots.add(from as usize + i).cast::<Part>();
-            let event = to.add(i).cast::<Part>();
-            for part in 0..PARTS {
-                event
-                    .add(part)
-                    .write_unaligned(slot.add(part).read_volatile());
-            }
+                (count - before_end) as usize,
+                events.cast(),
+                head_field.cast(),
+                head,
+            )
         }
     }
 }

@@ -1,0 +1,191 @@
+//! The sections for arm64, and where the thread's area is: at a distance from the thread pointer,
+//! the register TPIDR_EL0.
+
+use super::{outcome, Area, Section};
+use core::arch::asm;
+
+impl Area {
+    #[inline(always)]
+    pub(super) fn at(offset: isize) -> Area {
+        let pointer: isize;
+        // SAFETY: reads a register.
+        unsafe {
+            asm!("mrs {}, tpidr_el0", out(reg) pointer,
+                options(nostack, preserves_flags, nomem));
+        }
+        Area(pointer + offset)
+    }
+
+    #[inline(always)]
+    pub(super) fn cpu_id(self) -> i32 {
+        // SAFETY: a field of the area, which lives as long as its thread; the kernel writes it.
+        unsafe { (self.0 as *const i32).add(1).read_volatile() }
+    }
+}
+
+/// The stack pointer of the function that this is inlined into.
+#[inline(always)]
+pub fn stack_pointer() -> usize {
+    let pointer: usize;
+    // SAFETY: reads a register.
+    unsafe {
+        asm!("mov {}, sp", out(reg) pointer, options(nostack, preserves_flags, nomem));
+    }
+    pointer
+}
+
+// Around each section. The descriptor is `struct rseq_cs`: version, flags, start, length up to
+// behind the commit, abort address. Four bytes before the abort address stands the signature that
+// glibc registered; here it is an instruction (brk) that is never executed. `rseq_cs` is set back
+// at the end, because the descriptor goes away when the library is closed.
+//
+// Labels: 2 start, 3 behind the commit, 4 not the owner, 5 end, 6 descriptor, 7 abort.
+macro_rules! begin {
+    () => {
+        concat!(
+            ".pushsection .data.rel.ro.libaio_rs,\"aw\"\n",
+            ".balign 32\n",
+            "6: .long 0, 0\n",
+            ".quad 2f, 3f - 2f, 7f\n",
+            ".popsection\n",
+            "mov {section:w}, #1\n",
+            "adrp {scratch}, 6b\n",
+            "add {scratch}, {scratch}, :lo12:6b\n",
+            "str {scratch}, [{area}, #8]\n",
+            "2: ldr {scratch}, [{lock}]\n",
+            "cmp {scratch}, {owned}\n",
+            "b.ne 4f"
+        )
+    };
+}
+macro_rules! end {
+    () => {
+        concat!(
+            "3: mov {section:w}, #0\n",
+            "b 5f\n",
+            ".inst 0xd428bc00\n",
+            "7: b 5f\n",
+            "4: mov {section:w}, #2\n",
+            "5: str xzr, [{area}, #8]"
+        )
+    };
+}
+
+/// Reads four words, if `lock` holds `owned`.
+///
+/// # Safety
+/// `lock` must be readable; `from` must be readable as long as `lock` holds `owned`.
+#[inline(always)]
+pub unsafe fn read_words(
+    area: Area,
+    lock: *const usize,
+    owned: usize,
+    from: *const u64,
+) -> (Section, [u64; 4]) {
+    let (section, a, b, c, d): (u32, u64, u64, u64, u64);
+    // SAFETY: the caller's promise. The second word (tail) is loaded with acquire: events are read
+    // after it. Pairs with the write barrier in the kernel's aio_complete().
+    unsafe {
+        asm!(
+            begin!(),
+            "add {b}, {from}, #8",
+            "ldar {b}, [{b}]",
+            "ldr {a}, [{from}]",
+            "ldp {c}, {d}, [{from}, #16]",
+            end!(),
+            section = out(reg) section,
+            scratch = out(reg) _,
+            area = in(reg) area.0,
+            lock = in(reg) lock,
+            owned = in(reg) owned,
+            from = in(reg) from,
+            a = out(reg) a,
+            b = out(reg) b,
+            c = out(reg) c,
+            d = out(reg) d,
+            options(nostack)
+        );
+    }
+    (outcome(section), [a, b, c, d])
+}
+
+/// Copies `count` blocks of 32 bytes from `from` and then `more` from `from_start`, and stores
+/// `value` to `word`, if `lock` holds `owned`.
+///
+/// # Safety
+/// `lock` must be readable. As long as it holds `owned`, the sources must be readable and `word`
+/// writable. `to` must have room. `count` must not be 0.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)] // one instruction sequence, one register each
+pub unsafe fn copy_and_store(
+    area: Area,
+    lock: *const usize,
+    owned: usize,
+    from: *const u8,
+    count: usize,
+    from_start: *const u8,
+    more: usize,
+    to: *mut u8,
+    word: *mut u32,
+    value: u32,
+) -> Section {
+    let section: u32;
+    // SAFETY: the caller's promise. The store is a release: the blocks have been read when `value`
+    // can be seen.
+    unsafe {
+        asm!(
+            begin!(),
+            "8: ldp {x:q}, {y:q}, [{from}], #32",
+            "stp {x:q}, {y:q}, [{to}], #32",
+            "subs {count}, {count}, #1",
+            "b.ne 8b",
+            "mov {from}, {from_start}",
+            "mov {count}, {more}",
+            "mov {more}, #0",
+            "cbnz {count}, 8b",
+            "stlr {value:w}, [{word}]",
+            end!(),
+            section = out(reg) section,
+            scratch = out(reg) _,
+            area = in(reg) area.0,
+            lock = in(reg) lock,
+            owned = in(reg) owned,
+            from = inout(reg) from => _,
+            count = inout(reg) count => _,
+            from_start = in(reg) from_start,
+            more = inout(reg) more => _,
+            to = inout(reg) to => _,
+            word = in(reg) word,
+            value = in(reg) value,
+            x = out(vreg) _,
+            y = out(vreg) _,
+            options(nostack)
+        );
+    }
+    outcome(section)
+}
+
+/// Stores `value` to `lock`, if it holds `owned`.
+///
+/// # Safety
+/// `lock` must be the lock word, which is only changed from `owned` by others in an atomic step.
+#[inline(always)]
+pub unsafe fn store(area: Area, lock: *mut usize, owned: usize, value: usize) -> Section {
+    let section: u32;
+    // SAFETY: the caller's promise. The store is a release.
+    unsafe {
+        asm!(
+            begin!(),
+            "stlr {value}, [{lock}]",
+            end!(),
+            section = out(reg) section,
+            scratch = out(reg) _,
+            area = in(reg) area.0,
+            lock = in(reg) lock,
+            owned = in(reg) owned,
+            value = in(reg) value,
+            options(nostack)
+        );
+    }
+    outcome(section)
+}

@@ -1,0 +1,138 @@
+//! Restartable sequences (rseq(2), the kernel's `kernel/rseq.c`): short pieces of code that the
+//! kernel does not resume in the middle. If the thread is preempted, moved to another processor or
+//! gets a signal inside a section, it continues at the section's abort address, and the section
+//! has had no effect: its last instruction, the commit, was not executed.
+//!
+//! Each section here begins with the same check: the lock word still holds this call. Together with
+//! [`restart_others`] that lets one thread take the lock from another without asking it: change the
+//! word, then restart every section in progress. From then on the former owner's section either
+//! has committed or finds that the word has changed.
+//!
+//! glibc registers the area that the kernel reads, `struct rseq`, for every thread since version
+//! 2.35. Nothing is registered here: two registrations would exclude each other. Where the C library
+//! registers none, or the CPU has no sections in this folder, [`Area::of_this_thread`] is None.
+
+#[cfg(all(reaps_in_user_space, target_arch = "aarch64"))]
+#[path = "aarch64.rs"]
+mod sections;
+#[cfg(not(reaps_in_user_space))]
+#[path = "none.rs"]
+mod sections;
+#[cfg(all(reaps_in_user_space, target_arch = "x86_64"))]
+#[path = "x86_64.rs"]
+mod sections;
+
+mod section;
+
+use super::syscall::{call, long};
+use core::sync::atomic::{AtomicIsize, Ordering::Relaxed};
+use libc::c_long;
+pub use section::Section;
+pub use sections::{copy_and_store, read_words, stack_pointer, store};
+
+/// From the number that the assembly leaves.
+#[inline(always)]
+fn outcome(number: u32) -> Section {
+    match number {
+        0 => Section::Done,
+        1 => Section::Aborted,
+        _ => Section::NotOwner,
+    }
+}
+
+/// Where this thread's `struct rseq` is. The fields used here are `cpu_id`, four bytes at offset 4,
+/// and `rseq_cs`, the address of the current section's descriptor, eight bytes at offset 8.
+#[derive(Clone, Copy)]
+pub struct Area(isize);
+
+impl Area {
+    /// Whether threads of this process own locks.
+    #[inline(always)]
+    pub fn are_used() -> bool {
+        OFFSET.load(Relaxed) != 0
+    }
+
+    /// None if this thread has none, so that it must not own a lock.
+    #[inline(always)]
+    pub fn of_this_thread() -> Option<Area> {
+        // Relaxed: written before `main`, by `enable`.
+        let offset = OFFSET.load(Relaxed);
+        if offset == 0 {
+            return None;
+        }
+        let area = Area::at(offset);
+        // The kernel keeps the number of the processor there; it is negative in a thread that the C
+        // library could not register.
+        (area.cpu_id() >= 0).then_some(area)
+    }
+}
+
+/// The area's distance from the thread pointer, or 0: no thread may own a lock.
+static OFFSET: AtomicIsize = AtomicIsize::new(0);
+
+#[cfg(reaps_in_user_space)]
+// The C library's, where it has them. Weak, since the library must load without.
+core::arch::global_asm!(
+    ".weak __rseq_offset",
+    ".weak __rseq_size",
+    ".pushsection .data.rel.ro.libaio_rs,\"aw\"",
+    ".balign 8",
+    ".globl libaio_rs_rseq",
+    ".hidden libaio_rs_rseq",
+    "libaio_rs_rseq: .quad __rseq_offset, __rseq_size",
+    ".popsection",
+);
+
+#[cfg(reaps_in_user_space)]
+#[repr(C)]
+struct Registered {
+    offset: Option<&'static isize>,
+    size: Option<&'static u32>,
+}
+
+#[cfg(reaps_in_user_space)]
+extern "C" {
+    #[link_name = "libaio_rs_rseq"]
+    static REGISTERED: Registered;
+}
+
+/// Lets threads own locks, if the C library has registered this one and the kernel can restart
+/// sections (`membarrier(2)`, `MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ`, since Linux 5.10).
+#[cfg(reaps_in_user_space)]
+pub fn enable() {
+    // SAFETY: the two words above, which the dynamic linker has written before any of our code
+    // runs; each is 0 or the address of the C library's constant.
+    let registered = unsafe { &REGISTERED };
+    let (Some(&offset), Some(&size)) = (registered.offset, registered.size) else {
+        return;
+    };
+    let can = size != 0 && Area::at(offset).cpu_id() >= 0 && can_restart_others();
+    if can && membarrier(REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0 {
+        OFFSET.store(offset, Relaxed);
+    }
+}
+
+/// Whether the kernel knows how to restart sections. A question with an answer of its own, because
+/// some sandboxes and emulators answer 0 to anything and do nothing.
+pub fn can_restart_others() -> bool {
+    let commands = membarrier(QUERY);
+    let needed = PRIVATE_EXPEDITED_RSEQ as isize;
+    commands >= 0 && commands & needed != 0
+}
+
+/// Restarts every section that another thread of this process is in, and orders memory: what those
+/// threads stored before is seen afterwards. Whether the kernel did it.
+pub fn restart_others() -> bool {
+    membarrier(PRIVATE_EXPEDITED_RSEQ) == 0
+}
+
+// `enum membarrier_cmd` in the kernel's `linux/membarrier.h`.
+const QUERY: c_long = 0;
+const PRIVATE_EXPEDITED_RSEQ: c_long = 1 << 7;
+#[cfg(reaps_in_user_space)]
+const REGISTER_PRIVATE_EXPEDITED_RSEQ: c_long = 1 << 8;
+
+fn membarrier(command: c_long) -> isize {
+    // SAFETY: the call reads and writes no memory of this process.
+    unsafe { call!(libc::SYS_membarrier, long(command), long(0)) }
+}

@@ -1,0 +1,194 @@
+//! The sections for x86-64, and where the thread's area is: relative to the segment register FS,
+//! which every thread's thread-local storage begins at.
+
+use super::{outcome, Area, Section};
+use core::arch::asm;
+
+impl Area {
+    #[inline(always)]
+    pub(super) fn at(offset: isize) -> Area {
+        Area(offset)
+    }
+
+    #[inline(always)]
+    pub(super) fn cpu_id(self) -> i32 {
+        let cpu: i32;
+        // SAFETY: reads a field of the area, which lives as long as its thread.
+        unsafe {
+            asm!("mov {:e}, fs:[{} + 4]", out(reg) cpu, in(reg) self.0,
+                options(nostack, preserves_flags, readonly));
+        }
+        cpu
+    }
+}
+
+/// The stack pointer of the function that this is inlined into.
+#[inline(always)]
+pub fn stack_pointer() -> usize {
+    let pointer: usize;
+    // SAFETY: reads a register.
+    unsafe {
+        asm!("mov {}, rsp", out(reg) pointer, options(nostack, preserves_flags, nomem));
+    }
+    pointer
+}
+
+// Around each section. The descriptor is `struct rseq_cs`: version, flags, start, length up to
+// behind the commit, abort address. Four bytes before the abort address stands the signature that
+// glibc registered; here it is the displacement of an instruction (ud1) that is never executed.
+// `rseq_cs` is set back at the end, because the descriptor goes away when the library is closed.
+//
+// Labels: 2 start, 3 behind the commit, 4 not the owner, 5 end, 6 descriptor, 7 abort.
+macro_rules! begin {
+    () => {
+        concat!(
+            ".pushsection .data.rel.ro.libaio_rs,\"aw\"\n",
+            ".balign 32\n",
+            "6: .long 0, 0\n",
+            ".quad 2f, 3f - 2f, 7f\n",
+            ".popsection\n",
+            "mov {section:e}, 1\n",
+            "lea {scratch}, [rip + 6b]\n",
+            "mov fs:[{area} + 8], {scratch}\n",
+            "2: cmp [{lock}], {owned}\n",
+            "jne 4f"
+        )
+    };
+}
+macro_rules! end {
+    () => {
+        concat!(
+            "3: xor {section:e}, {section:e}\n",
+            "jmp 5f\n",
+            ".byte 0x0f, 0xb9, 0x3d\n",
+            ".long 0x53053053\n",
+            "7: jmp 5f\n",
+            "4: mov {section:e}, 2\n",
+            "5: mov qword ptr fs:[{area} + 8], 0"
+        )
+    };
+}
+
+/// Reads four words, if `lock` holds `owned`.
+///
+/// # Safety
+/// `lock` must be readable; `from` must be readable as long as `lock` holds `owned`.
+#[inline(always)]
+pub unsafe fn read_words(
+    area: Area,
+    lock: *const usize,
+    owned: usize,
+    from: *const u64,
+) -> (Section, [u64; 4]) {
+    let (section, a, b, c, d): (u32, u64, u64, u64, u64);
+    // SAFETY: the caller's promise. Loads are not reordered on this CPU: the second word (tail)
+    // is read before any later load of an event.
+    unsafe {
+        asm!(
+            begin!(),
+            "mov {a}, [{from}]",
+            "mov {b}, [{from} + 8]",
+            "mov {c}, [{from} + 16]",
+            "mov {d}, [{from} + 24]",
+            end!(),
+            section = out(reg) section,
+            scratch = out(reg) _,
+            area = in(reg) area.0,
+            lock = in(reg) lock,
+            owned = in(reg) owned,
+            from = in(reg) from,
+            a = out(reg) a,
+            b = out(reg) b,
+            c = out(reg) c,
+            d = out(reg) d,
+            options(nostack)
+        );
+    }
+    (outcome(section), [a, b, c, d])
+}
+
+/// Copies `count` blocks of 32 bytes from `from` and then `more` from `from_start`, and stores
+/// `value` to `word`, if `lock` holds `owned`.
+///
+/// # Safety
+/// `lock` must be readable. As long as it holds `owned`, the sources must be readable and `word`
+/// writable. `to` must have room. `count` must not be 0.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)] // one instruction sequence, one register each
+pub unsafe fn copy_and_store(
+    area: Area,
+    lock: *const usize,
+    owned: usize,
+    from: *const u8,
+    count: usize,
+    from_start: *const u8,
+    more: usize,
+    to: *mut u8,
+    word: *mut u32,
+    value: u32,
+) -> Section {
+    let section: u32;
+    // SAFETY: the caller's promise. Stores are not reordered with earlier loads on this CPU, so
+    // the blocks have been read when `value` can be seen.
+    unsafe {
+        asm!(
+            begin!(),
+            "8: movups {x}, [{from}]",
+            "movups {y}, [{from} + 16]",
+            "movups [{to}], {x}",
+            "movups [{to} + 16], {y}",
+            "add {from}, 32",
+            "add {to}, 32",
+            "dec {count}",
+            "jnz 8b",
+            "mov {from}, {from_start}",
+            "mov {count}, {more}",
+            "xor {more:e}, {more:e}",
+            "test {count}, {count}",
+            "jnz 8b",
+            "mov [{word}], {value:e}",
+            end!(),
+            section = out(reg) section,
+            scratch = out(reg) _,
+            area = in(reg) area.0,
+            lock = in(reg) lock,
+            owned = in(reg) owned,
+            from = inout(reg) from => _,
+            count = inout(reg) count => _,
+            from_start = in(reg) from_start,
+            more = inout(reg) more => _,
+            to = inout(reg) to => _,
+            word = in(reg) word,
+            value = in(reg) value,
+            x = out(xmm_reg) _,
+            y = out(xmm_reg) _,
+            options(nostack)
+        );
+    }
+    outcome(section)
+}
+
+/// Stores `value` to `lock`, if it holds `owned`.
+///
+/// # Safety
+/// `lock` must be the lock word, which is only changed from `owned` by others in an atomic step.
+#[inline(always)]
+pub unsafe fn store(area: Area, lock: *mut usize, owned: usize, value: usize) -> Section {
+    let section: u32;
+    // SAFETY: the caller's promise. On this CPU a plain store is a release.
+    unsafe {
+        asm!(
+            begin!(),
+            "mov [{lock}], {value}",
+            end!(),
+            section = out(reg) section,
+            scratch = out(reg) _,
+            area = in(reg) area.0,
+            lock = in(reg) lock,
+            owned = in(reg) owned,
+            value = in(reg) value,
+            options(nostack)
+        );
+    }
+    outcome(section)
+}

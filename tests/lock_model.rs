@@ -1,0 +1,906 @@
+//! All interleavings of the lock's protocol, by loom: src/context/lock.rs and entry.rs themselves, over
+//! loom's atomics, with a model of the kernel and of the ring.
+//!
+//! What only one thread may touch at a time (the head, the mapping) is in loom's cells, which fail
+//! when two threads touch them at once or without ordering between them; so is each event's slot,
+//! which a completion may overwrite once it is behind the head.
+//!
+//! A restartable section is a piece of code under its thread's mutex, and `membarrier(2)` locks and
+//! unlocks the mutex of every thread: then each section either has committed or begins later. (A
+//! section that the kernel aborts and restarts is one that begins later.)
+
+// The library uses all of it.
+#[allow(dead_code)]
+#[path = "../src/context/entry.rs"]
+mod entry;
+#[allow(dead_code)]
+#[path = "../src/context/lock.rs"]
+mod lock;
+#[path = "support/no_lock.rs"]
+mod no_lock;
+#[path = "../src/kernel/restartable/section.rs"]
+mod restartable;
+/// Where lock.rs looks for a section's outcome.
+mod kernel {
+    pub(crate) use super::restartable;
+}
+
+use entry::Entry;
+use lock::{Call, Lock, Owner, Reader, Refused, Word};
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::sync::{Arc, Mutex};
+use loom::thread;
+use no_lock::{Checked, NoLock};
+use restartable::Section;
+use std::time::{Duration, Instant};
+
+const RING: usize = 0x7000;
+const OTHER_RING: usize = 0x9000;
+/// Slots of the ring. One stays free, so a third completion waits for the first to be taken.
+const NR: usize = 3;
+/// As many threads as loom has.
+const THREADS: usize = 5;
+
+loom::lazy_static! {
+    /// Held by a thread in a section.
+    static ref SECTIONS: [Mutex<()>; THREADS] = [(); THREADS].map(Mutex::new);
+}
+
+/// loom's word.
+impl Word for AtomicUsize {
+    /// The thread's number.
+    type Area = usize;
+    const PATIENCE: u32 = 0;
+    fn load(&self, order: Ordering) -> usize {
+        AtomicUsize::load(self, order)
+    }
+    fn store(&self, value: usize, order: Ordering) {
+        AtomicUsize::store(self, value, order)
+    }
+    fn compare_exchange(
+        &self,
+        old: usize,
+        new: usize,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<usize, usize> {
+        AtomicUsize::compare_exchange(self, old, new, success, failure)
+    }
+    fn store_if(&self, area: usize, owned: usize, value: usize) -> Section {
+        let _section = SECTIONS[area].lock().unwrap();
+        if self.load(Ordering::Relaxed) != owned {
+            return Section::NotOwner;
+        }
+        // A plain store in the library. It overwrites the word as this thread left it, which is
+        // what a swap does; loom would not order a store after the exchange that it overwrites.
+        self.swap(value, Ordering::Release);
+        Section::Done
+    }
+    fn can_restart_others() -> bool {
+        true
+    }
+    fn restart_others() -> bool {
+        for section in SECTIONS.iter() {
+            drop(section.lock().unwrap());
+        }
+        true
+    }
+    fn wait(_: u32) -> bool {
+        thread::yield_now();
+        true
+    }
+}
+
+impl Checked for AtomicUsize {
+    fn holds(&self, owned: usize) -> bool {
+        self.load(Ordering::Relaxed) == owned
+    }
+}
+
+/// A word whose kernel does not restart sections although it says so.
+struct NoBarrier(AtomicUsize);
+/// A word whose kernel refuses to restart sections, and says so.
+struct Refusing(AtomicUsize);
+/// A word whose last sections are always aborted.
+struct Aborting(AtomicUsize);
+
+macro_rules! like_loom {
+    ($name:ident, $patience:literal, $can:literal, $restart:expr, $wait:expr, $store_if:expr) => {
+        impl Word for $name {
+            type Area = usize;
+            const PATIENCE: u32 = $patience;
+            fn load(&self, order: Ordering) -> usize {
+                self.0.load(order)
+            }
+            fn store(&self, value: usize, order: Ordering) {
+                self.0.store(value, order)
+            }
+            fn compare_exchange(
+                &self,
+                old: usize,
+                new: usize,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<usize, usize> {
+                self.0.compare_exchange(old, new, success, failure)
+            }
+            fn store_if(&self, area: usize, owned: usize, value: usize) -> Section {
+                $store_if(&self.0, area, owned, value)
+            }
+            fn can_restart_others() -> bool {
+                $can
+            }
+            fn restart_others() -> bool {
+                $restart()
+            }
+            fn wait(turn: u32) -> bool {
+                $wait(turn)
+            }
+        }
+        impl Checked for $name {
+            fn holds(&self, owned: usize) -> bool {
+                self.0.holds(owned)
+            }
+        }
+    };
+}
+like_loom!(
+    NoBarrier,
+    0,
+    true,
+    || true,
+    AtomicUsize::wait,
+    Word::store_if
+);
+like_loom!(
+    Refusing,
+    0,
+    false,
+    || false,
+    |turn| turn < 2,
+    Word::store_if
+);
+like_loom!(
+    Aborting,
+    0,
+    true,
+    AtomicUsize::restart_others,
+    AtomicUsize::wait,
+    |_, _, _, _| Section::Aborted
+);
+
+fn call_of(thread: usize) -> Call {
+    Call::at(thread * 4096)
+}
+
+/// The part of `struct aio_ring` that matters, and the kernel's own state.
+struct Ring {
+    mapped: UnsafeCell<bool>,
+    head: UnsafeCell<usize>,
+    tail: AtomicUsize,
+    slots: [UnsafeCell<u32>; NR],
+    /// The kernel's lock, and whether the context is alive.
+    kernel: Mutex<bool>,
+    /// What the completer knows of the head: the kernel reads it with an acquire, which the model
+    /// cannot, because the head is in a cell. Stored by whoever moves the head, after the fact.
+    seen_head: AtomicUsize,
+}
+
+impl Ring {
+    fn new() -> Ring {
+        Ring {
+            mapped: UnsafeCell::new(true),
+            head: UnsafeCell::new(0),
+            tail: AtomicUsize::new(0),
+            slots: [(); NR].map(|()| UnsafeCell::new(0)),
+            kernel: Mutex::new(true),
+            seen_head: AtomicUsize::new(0),
+        }
+    }
+
+    /// aio_complete(): the event, then the tail. False if there is no room.
+    fn complete(&self, event: u32) -> bool {
+        let tail = self.tail.load(Ordering::Relaxed);
+        if (tail + 1) % NR == self.seen_head.load(Ordering::Acquire) {
+            return false;
+        }
+        self.slots[tail].with_mut(|slot| unsafe { *slot = event });
+        self.tail.store((tail + 1) % NR, Ordering::Release);
+        true
+    }
+
+    /// What the kernel does, and what an owner's two sections do in turn. The head must be theirs
+    /// alone.
+    fn take(&self, at_most: usize) -> Vec<u32> {
+        let mut head = self.head.with_mut(|head| unsafe { *head });
+        let tail = self.tail.load(Ordering::Acquire);
+        let mut events = Vec::new();
+        while head != tail && events.len() < at_most {
+            events.push(self.slots[head].with(|slot| unsafe { *slot }));
+            head = (head + 1) % NR;
+        }
+        self.head.with_mut(|at| unsafe { *at = head });
+        self.seen_head.store(head, Ordering::Release);
+        events
+    }
+
+    /// An owner's sections: what it reads first, and then the copy, which ends with the head.
+    fn take_as_owner<W: Word<Area = usize> + Checked>(
+        &self,
+        owner: &Owner<'_, W>,
+        at_most: usize,
+    ) -> Result<Vec<u32>, Section> {
+        let (word, owned, area) = owner.condition();
+        let look = || {
+            let section = SECTIONS[area].lock().unwrap();
+            if !word.holds(owned) {
+                return Err(Section::NotOwner);
+            }
+            assert!(self.mapped.with(|mapped| unsafe { *mapped }), "fault");
+            Ok(section)
+        };
+        let section = look()?;
+        let head = self.head.with(|head| unsafe { *head });
+        let tail = self.tail.load(Ordering::Acquire);
+        drop(section);
+        if head == tail {
+            return Ok(Vec::new());
+        }
+        let section = look()?;
+        let events = self.take(at_most);
+        drop(section);
+        Ok(events)
+    }
+
+    /// io_getevents(2): none if the context is dead.
+    fn kernel_reap(&self, at_most: usize) -> Vec<u32> {
+        let alive = self.kernel.lock().unwrap();
+        if *alive {
+            self.take(at_most)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// io_destroy(2).
+    fn kernel_destroy(&self) {
+        let mut alive = self.kernel.lock().unwrap();
+        *alive = false;
+        drop(alive);
+        self.mapped.with_mut(|mapped| unsafe { *mapped = false });
+    }
+}
+
+struct World<W> {
+    slot: W,
+    lock: W,
+    unlisted: W,
+    ring: Ring,
+}
+
+impl World<AtomicUsize> {
+    fn new() -> Arc<Self> {
+        Self::with_ring(|_| AtomicUsize::new(0))
+    }
+
+    /// Its ring is not listed yet.
+    fn without_ring() -> Arc<Self> {
+        Arc::new(World::of(|_| AtomicUsize::new(0)))
+    }
+}
+
+fn without_lock() -> Arc<World<NoLock<AtomicUsize>>> {
+    World::with_ring(|is_lock| NoLock::new(AtomicUsize::new, is_lock))
+}
+
+impl<W: Word<Area = usize> + Checked + 'static> World<W> {
+    /// `word` makes the words; its argument says whether it is the lock.
+    fn of(word: impl Fn(bool) -> W) -> World<W> {
+        World {
+            slot: word(false),
+            lock: word(true),
+            unlisted: word(false),
+            ring: Ring::new(),
+        }
+    }
+
+    fn with_ring(word: impl Fn(bool) -> W) -> Arc<World<W>> {
+        let world = World::of(word);
+        assert!(world.bind(RING));
+        Arc::new(world)
+    }
+
+    fn bind(&self, address: usize) -> bool {
+        self.entry().bind(address, &self.unlisted)
+    }
+
+    fn rebind(&self, address: usize, number: usize) -> bool {
+        self.entry()
+            .rebind(address, call_of(number), &self.unlisted)
+    }
+
+    fn entry(&self) -> Entry<'_, W> {
+        Entry {
+            slot: &self.slot,
+            lock: Lock(&self.lock),
+        }
+    }
+
+    /// io_getevents() of the library, by one event; falls back to the kernel.
+    fn reap(&self, number: usize) -> Vec<u32> {
+        let (entry, call) = (self.entry(), call_of(number));
+        let mut owner = entry.lock.try_own(call, number);
+        for _ in 0..2 {
+            let Some(own) = owner else {
+                match entry.lock.own(call, number) {
+                    Ok(own) => owner = Some(own),
+                    Err(_) => break,
+                }
+                continue;
+            };
+            let taken = match entry.is_live(RING) {
+                true => self.ring.take_as_owner(&own, 1),
+                false => Ok(Vec::new()),
+            };
+            match taken {
+                Ok(events) if !events.is_empty() => {
+                    own.release();
+                    return events;
+                }
+                Ok(_) => {
+                    if let Some(reader) = own.into_reader() {
+                        return match entry.confirm(RING, reader) {
+                            Some(reader) => self.reap_as(reader),
+                            None => Vec::new(),
+                        };
+                    }
+                }
+                Err(_) => {}
+            }
+            owner = None;
+        }
+        self.reap_in_kernel(number)
+    }
+
+    /// The call is left when it has the lock: by a jump, or because its thread ends.
+    fn own_and_vanish(&self, number: usize) -> Vec<u32> {
+        if let Ok(owner) = self.entry().lock.own(call_of(number), number) {
+            drop(owner);
+        }
+        Vec::new()
+    }
+
+    /// The same with events in its hands that it has not accounted for.
+    fn take_and_vanish(&self, number: usize) -> Vec<u32> {
+        let (entry, call) = (self.entry(), call_of(number));
+        if let Ok(owner) = entry.lock.own(call, number) {
+            if entry.is_live(RING) {
+                return self.ring.take_as_owner(&owner, 1).unwrap_or_default();
+            }
+        }
+        Vec::new()
+    }
+
+    fn reap_as(&self, reader: Reader<'_, W>) -> Vec<u32> {
+        let events = self.ring.kernel_reap(1);
+        reader.leave();
+        events
+    }
+
+    /// The same with a handle that may not be listed.
+    fn reap_what_is_found(&self, number: usize) -> Vec<u32> {
+        let is_listed = || self.entry().belongs_to(RING) && self.entry().lock.is_ours();
+        if is_listed() {
+            return self.reap(number);
+        }
+        let counted = Reader::unlisted(&self.unlisted);
+        let listed = is_listed();
+        let events = match listed {
+            true => Vec::new(),
+            false => self.ring.kernel_reap(1),
+        };
+        counted.leave();
+        match listed {
+            true => self.reap(number),
+            false => events,
+        }
+    }
+
+    /// A call that must go into the kernel.
+    fn reap_in_kernel(&self, number: usize) -> Vec<u32> {
+        match self.entry().enter(RING, call_of(number)) {
+            Ok(Some(reader)) => self.reap_as(reader),
+            _ => Vec::new(),
+        }
+    }
+
+    /// io_destroy() of the library.
+    fn destroy(&self, number: usize) {
+        let entry = self.entry();
+        entry.retire(RING);
+        let entered = entry.enter(RING, call_of(number));
+        self.ring.kernel_destroy();
+        if let Ok(Some(reader)) = entered {
+            reader.leave();
+        }
+    }
+
+    fn destroys(&self, number: usize) -> Vec<u32> {
+        self.destroy(number);
+        Vec::new()
+    }
+
+    /// Destroys the ring and makes a new one at the same address.
+    fn renew(&self, number: usize) -> Vec<u32> {
+        self.destroy(number);
+        *self.ring.kernel.lock().unwrap() = true;
+        self.ring
+            .mapped
+            .with_mut(|mapped| unsafe { *mapped = true });
+        assert!(self.rebind(RING, number));
+        Vec::new()
+    }
+}
+
+/// All interleavings with so many preemptions, or as far as that goes in the time; in the long form
+/// one preemption more and more time. Prints which models were cut.
+fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
+    let long = std::env::var_os("LIBAIO_RS_LONG").is_some();
+    let time = Duration::from_secs(if long { 120 } else { 8 });
+    let preemptions = preemptions + long as usize;
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.max_branches = 10_000;
+    builder.max_duration = Some(time);
+    let begin = Instant::now();
+    builder.check(body);
+    let elapsed = begin.elapsed();
+    let all = if elapsed < time { "all" } else { "not all" };
+    println!(
+        "{all} interleavings with {preemptions} preemptions in {} s",
+        elapsed.as_secs()
+    );
+}
+
+type Reaper<W> = fn(&World<W>, usize) -> Vec<u32>;
+
+/// Starts a thread for each, completes events beside them, and returns what was taken, by whom.
+fn run<W: Word<Area = usize> + Checked + Send + Sync + 'static>(
+    world: &Arc<World<W>>,
+    events: u32,
+    reapers: &[Reaper<W>],
+) -> Vec<u32> {
+    let threads: Vec<_> = reapers
+        .iter()
+        .enumerate()
+        .map(|(number, &reaper)| {
+            let world = Arc::clone(world);
+            thread::spawn(move || reaper(&world, number + 1))
+        })
+        .collect();
+    let mut completed = 0;
+    for event in 1..=events {
+        completed += world.ring.complete(event) as u32;
+    }
+    let mut taken: Vec<u32> = threads
+        .into_iter()
+        .flat_map(|thread| thread.join().unwrap())
+        .collect();
+    taken.extend(world.ring.kernel_reap(NR));
+    taken.sort();
+    let once: Vec<u32> = (1..=completed).collect();
+    if *world.ring.kernel.lock().unwrap() {
+        assert_eq!(taken, once, "each completion once");
+    } else {
+        taken.dedup_by(|a, b| a == b && panic!("{a} twice"));
+    }
+    taken
+}
+
+#[test]
+fn two_reapers_beside_a_kernel_reaper() {
+    model(1, || {
+        let world = World::new();
+        run(
+            &world,
+            2,
+            &[World::reap, World::reap, World::reap_in_kernel],
+        );
+    });
+}
+
+#[test]
+fn the_last_slot_is_not_overwritten_before_it_is_read() {
+    model(2, || {
+        let world = World::new();
+        // Three into a ring of two: the third waits until a slot has been read.
+        run(&world, 3, &[World::reap, World::reap_in_kernel]);
+    });
+}
+
+#[test]
+fn two_reapers_beside_a_destroyer() {
+    model(1, || {
+        let world = World::new();
+        run(&world, 1, &[World::reap, World::reap, World::destroys]);
+    });
+}
+
+#[test]
+fn everybody_at_once() {
+    model(0, || {
+        let world = World::new();
+        run(
+            &world,
+            2,
+            &[
+                World::reap,
+                World::reap,
+                World::reap_in_kernel,
+                World::destroys,
+            ],
+        );
+    });
+}
+
+/// A poll looks without the lock. It finds the ring empty only when the take is done.
+#[test]
+fn a_poll_beside_a_take() {
+    model(3, || {
+        let world = World::new();
+        assert!(world.ring.complete(1));
+        let reaper = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || world.reap(1))
+        };
+        let head = world.ring.seen_head.load(Ordering::Acquire);
+        let empty = head == world.ring.tail.load(Ordering::Acquire);
+        let taken = reaper.join().unwrap();
+        assert!(!empty || taken == [1]);
+        assert!(world.entry().is_live(RING));
+    });
+}
+
+/// A ring is destroyed, and its entry goes to another, while a call for it is on its way.
+#[test]
+fn an_entry_that_changes_its_ring() {
+    model(1, || {
+        let world = World::new();
+        run(
+            &world,
+            1,
+            &[World::reap, World::reap_in_kernel, |world, number| {
+                world.destroy(number);
+                let given = world.bind(OTHER_RING);
+                // Not while anybody is counted; and then calls for the first ring are turned away.
+                assert!(!given || world.entry().is_live(OTHER_RING));
+                Vec::new()
+            }],
+        );
+    });
+}
+
+/// The ring's entry goes to another ring, and its address comes back in another entry, where the
+/// threads that still use the old handle are not counted: none of them may be in the kernel then.
+#[test]
+fn nobody_is_in_the_kernel_for_a_ring_that_lost_its_entry() {
+    model(3, || {
+        let world = World::new();
+        let inside = Arc::new(AtomicUsize::new(0));
+        let reaper = {
+            let (world, inside) = (Arc::clone(&world), Arc::clone(&inside));
+            thread::spawn(move || {
+                if let Ok(Some(reader)) = world.entry().enter(RING, call_of(1)) {
+                    inside.fetch_add(1, Ordering::AcqRel);
+                    inside.fetch_sub(1, Ordering::AcqRel);
+                    reader.leave();
+                }
+            })
+        };
+        world.destroy(2);
+        if world.bind(OTHER_RING) {
+            // Whoever is counted from now on is turned away before it enters.
+            assert_eq!(inside.fetch_add(0, Ordering::AcqRel), 0);
+        }
+        reaper.join().unwrap();
+    });
+}
+
+/// A new ring at the address of one that is being destroyed gets its entry, and the threads that
+/// still are in the kernel for the old one are counted there.
+#[test]
+fn the_same_address_again() {
+    model(2, || {
+        let world = World::new();
+        run(
+            &world,
+            1,
+            &[World::reap_in_kernel, |world, number| {
+                world.renew(number);
+                world.reap(number)
+            }],
+        );
+    });
+}
+
+/// The same, and a thread that reaps in user space has the address in its hands meanwhile.
+#[test]
+fn the_same_address_again_beside_a_reaper() {
+    model(2, || {
+        let world = World::new();
+        run(&world, 1, &[World::reap, World::renew]);
+    });
+}
+
+/// Handles are in the program's memory before they are listed, and other threads use them.
+#[test]
+fn a_handle_used_before_it_is_listed() {
+    fn bind(world: &World<AtomicUsize>, _: usize) -> Vec<u32> {
+        assert!(world.bind(RING));
+        Vec::new()
+    }
+    let reap = World::reap_what_is_found;
+    model(2, move || _ = run(&World::without_ring(), 1, &[reap, bind]));
+    model(0, move || {
+        _ = run(&World::without_ring(), 1, &[reap, reap, bind])
+    });
+}
+
+/// The same in a forked child, whose slots are the parent's and whose locks are wiped, and which
+/// gets a ring at an address that was its parent's.
+#[test]
+fn a_parents_handle_used_before_it_is_the_childs() {
+    fn rebind(world: &World<AtomicUsize>, number: usize) -> Vec<u32> {
+        assert!(world.rebind(RING, number));
+        Vec::new()
+    }
+    fn of_the_parent() -> Arc<World<AtomicUsize>> {
+        let world = World::without_ring();
+        world.slot.store(RING, Ordering::Relaxed);
+        world
+    }
+    let reap = World::reap_what_is_found;
+    model(2, move || _ = run(&of_the_parent(), 1, &[reap, rebind]));
+    model(0, move || {
+        _ = run(&of_the_parent(), 1, &[reap, reap, rebind])
+    });
+}
+
+/// Two threads set up a ring each, and both find the entry free. `word` is what is in the lock then.
+fn two_rings_for_one_entry(slot: usize, word: usize) {
+    model(3, move || {
+        let words = Arc::new([slot, word, 0].map(AtomicUsize::new));
+        let threads: Vec<_> = [RING, OTHER_RING]
+            .into_iter()
+            .enumerate()
+            .map(|(number, address)| {
+                let words = Arc::clone(&words);
+                thread::spawn(move || {
+                    let entry = Entry {
+                        slot: &words[0],
+                        lock: Lock(&words[1]),
+                    };
+                    let bound = entry.bind(address, &words[2]);
+                    if bound {
+                        // Calls go to it at once, and must find it as it was bound.
+                        assert!(entry.belongs_to(address) && entry.lock.is_ours());
+                        let reader = entry.enter(address, call_of(number + 1));
+                        let reader = reader.expect("no owner").expect("its own ring");
+                        reader.leave();
+                        assert!(entry.is_live(address));
+                    }
+                    bound
+                })
+            })
+            .collect();
+        let bound = threads.into_iter().map(|thread| thread.join().unwrap());
+        // Each may find the other there and give way: then neither is listed.
+        assert!(bound.filter(|&bound| bound).count() <= 1);
+    });
+}
+
+const OURS: usize = 1 << 10;
+
+#[test]
+fn two_rings_for_an_entry_never_used() {
+    two_rings_for_one_entry(0, 0);
+}
+
+#[test]
+fn two_rings_for_an_entry_whose_ring_is_retired() {
+    two_rings_for_one_entry(0x5000 + 1, OURS);
+}
+
+/// An owner whose thread has ended, or that was left by a jump, stands in nobody's way.
+#[test]
+fn an_owner_that_never_comes_back() {
+    let others: [Reaper<AtomicUsize>; 3] = [World::reap, World::reap_in_kernel, World::destroys];
+    for other in others {
+        for vanishes in [World::own_and_vanish, World::take_and_vanish] {
+            model(1, move || {
+                let world = World::new();
+                run(&world, 1, &[vanishes, other]);
+            });
+        }
+    }
+}
+
+/// The next call at the same place of the stack finds its own name in the lock.
+#[test]
+fn a_call_where_another_was_left() {
+    model(1, || {
+        let world = World::new();
+        run(
+            &world,
+            2,
+            &[
+                |world, number| {
+                    world.own_and_vanish(number);
+                    let mut events = world.reap(number);
+                    events.extend(world.take_and_vanish(number));
+                    events.extend(world.reap_in_kernel(number));
+                    events
+                },
+                World::reap,
+            ],
+        );
+    });
+}
+
+/// Who has taken the lock from another may lose it to a third.
+#[test]
+fn a_robber_that_is_robbed() {
+    model(1, || {
+        let world = World::new();
+        run(
+            &world,
+            2,
+            &[World::reap, World::take_and_vanish, World::own_and_vanish],
+        );
+    });
+}
+
+/// The kernel restarts sections no more: calls end, and nobody takes what is not its own.
+#[test]
+fn a_kernel_that_refuses_to_restart_sections() {
+    model(1, || {
+        let world = World::with_ring(|_| Refusing(AtomicUsize::new(0)));
+        run(
+            &world,
+            2,
+            &[World::reap, World::take_and_vanish, World::reap_in_kernel],
+        );
+        if let Ok(owner) = world.entry().lock.own(call_of(7), 0) {
+            drop(owner);
+            let refused = world.entry().lock.enter(call_of(8));
+            assert!(matches!(refused, Err(Refused::Owner)));
+            let refused = world.entry().lock.own(call_of(8), 0);
+            assert!(matches!(refused, Err(Refused::Owner)));
+        }
+    });
+}
+
+/// The section that gives the lock up is aborted: it is given up all the same.
+#[test]
+fn last_sections_that_are_aborted() {
+    model(1, || {
+        let world = World::with_ring(|_| Aborting(AtomicUsize::new(0)));
+        run(&world, 2, &[World::reap, World::reap_in_kernel]);
+        assert_eq!(world.lock.load(Ordering::Relaxed), OURS);
+    });
+}
+
+/// loom reports what it finds by a panic.
+#[test]
+#[should_panic = "Causality violation"]
+fn without_the_lock_reapers_collide() {
+    model(2, || {
+        let world = without_lock();
+        run(&world, 1, &[World::reap, World::reap_in_kernel]);
+    });
+}
+
+#[test]
+#[should_panic = "Causality violation"]
+fn without_the_lock_a_ring_goes_away_under_a_reaper() {
+    model(2, || {
+        let world = without_lock();
+        run(&world, 0, &[World::reap, World::destroys]);
+    });
+}
+
+/// Taking the lock from a thread that is in the middle of a section, without restarting that.
+#[test]
+#[should_panic = "Causality violation"]
+fn without_the_barrier_reapers_collide() {
+    model(3, || {
+        let world = World::with_ring(|_| NoBarrier(AtomicUsize::new(0)));
+        run(&world, 2, &[World::reap, World::reap]);
+    });
+}
+
+#[test]
+#[should_panic = "Causality violation"]
+fn without_the_barrier_a_ring_goes_away_under_a_reaper() {
+    model(3, || {
+        let world = World::with_ring(|_| NoBarrier(AtomicUsize::new(0)));
+        run(&world, 1, &[World::reap, World::destroys]);
+    });
+}
+
+/// Not a matter of interleavings: a signal handler runs between two sections of its own thread. It
+/// takes the lock, and the interrupted call finds that out.
+#[test]
+fn a_signal_handler_inside_of_a_reap() {
+    let handlers: [Reaper<AtomicUsize>; 4] = [
+        World::reap,
+        World::take_and_vanish,
+        World::reap_in_kernel,
+        World::destroys,
+    ];
+    for handler in handlers {
+        model(1, move || {
+            let world = World::new();
+            assert!(world.ring.complete(1) && world.ring.complete(2));
+            let owner = world.entry().lock.try_own(call_of(1), 1).expect("free");
+            let taken = handler(&world, 2);
+            let outer = world.ring.take_as_owner(&owner, 1);
+            assert_eq!(outer, Err(Section::NotOwner));
+            assert!(owner.into_reader().is_none());
+            if *world.ring.kernel.lock().unwrap() {
+                assert_eq!(taken, [1]);
+                assert_eq!(world.reap(1), [2]);
+            }
+        });
+    }
+}
+
+/// Nor this: the handler forks, and the child goes on with the reap; its locks are wiped.
+#[test]
+fn a_child_forked_inside_of_a_reap() {
+    model(1, || {
+        let world = World::new();
+        assert!(world.ring.complete(1));
+        let owner = world.entry().lock.try_own(call_of(1), 1).expect("free");
+        world.lock.store(0, Ordering::Relaxed);
+        let taken = world.ring.take_as_owner(&owner, 1);
+        assert_eq!(taken, Err(Section::NotOwner));
+        assert!(owner.into_reader().is_none());
+        assert!(!world.entry().lock.is_ours());
+        let again = world.entry().lock.own(call_of(1), 1);
+        assert_eq!(again.err(), Some(Refused::NotOurs));
+
+        let world = World::new();
+        let reader = world.entry().enter(RING, call_of(1)).unwrap().unwrap();
+        world.lock.store(0, Ordering::Relaxed);
+        reader.leave();
+        assert_eq!(world.lock.load(Ordering::Relaxed), 0);
+    });
+}
+
+/// A thread that never comes back from the kernel costs speed only, however many there are.
+#[test]
+fn threads_that_never_leave() {
+    model(1, || {
+        let world = World::new();
+        for _ in 0..1100 {
+            world
+                .entry()
+                .enter(RING, call_of(1))
+                .unwrap()
+                .unwrap()
+                .stay();
+        }
+        assert!(world.ring.complete(1));
+        assert_eq!(world.reap(2), [1], "by the kernel");
+        assert!(world.entry().lock.is_ours());
+        let full = world.lock.load(Ordering::Relaxed);
+        let owner = world.entry().lock.own(call_of(2), 2);
+        assert_eq!(owner.err(), Some(Refused::Readers));
+        assert_eq!(world.lock.load(Ordering::Relaxed), full);
+        world.destroy(3);
+        assert!(!world.bind(OTHER_RING));
+        assert!(world.rebind(RING, 3));
+    });
+}
