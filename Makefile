@@ -136,6 +136,10 @@ demo:
 cross-check i386-check emulation-check:
 	scripts/$@.sh
 
+# On other kernels: see docs/architectures.md.
+kernel-check: all
+	scripts/$@.sh
+
 # The bill of materials of the library that was built, for its package; needs jq.
 sbom: $(B)/libaio-rs.cdx.json
 
@@ -159,7 +163,7 @@ root-check sources-check: deb
 clean:
 	rm -rf build target
 
-.PHONY: all install uninstall header check check-long tsan miri cross-check i386-check emulation-check bench \
+.PHONY: all install uninstall header check check-long tsan miri cross-check i386-check emulation-check kernel-check bench \
 	demo deb rpm package-check sbom dist dist-check reproducible-check licences rust-check \
 	root-check sources-check clean
 .DELETE_ON_ERROR:

@@ -38,20 +38,25 @@ unpack() {
 	done
 }
 
-# Another release of Debian, from where the system has its own: from_release NAME COMMAND...
+# Another release of Debian, from where the system has its own, for programs and single packages of
+# this machine: from_release NAME COMMAND...
 from_release() {
 	release=$1
 	shift
-	mkdir -p "$packages/native"
-	# shellcheck disable=SC2016 # apt-get's own variables
-	apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
-		awk -v own="$(. /etc/os-release && echo "$VERSION_CODENAME")" -v wanted="$release" \
-			'$2 == own { print "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]",
-				$1, wanted, "main" }' > "$packages/native/sources.list"
-	rm -rf "$packages/native/lists"
+	for state in native amd64; do
+		mkdir -p "$packages/$state"
+		# shellcheck disable=SC2016 # apt-get's own variables
+		apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
+			awk -v own="$(. /etc/os-release && echo "$VERSION_CODENAME")" -v wanted="$release" \
+				'$2 == own { print "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]",
+					$1, wanted, "main" }' > "$packages/$state/sources.list"
+		rm -rf "$packages/$state/lists"
+	done
 	status=0
 	"$@" || status=$?
-	rm -rf "$packages/native/lists" "$packages/native/sources.list"
+	for state in native amd64; do
+		rm -rf "$packages/$state/lists" "$packages/$state/sources.list"
+	done
 	return "$status"
 }
 

@@ -1,7 +1,8 @@
 /*
  * The first and only process of an emulated machine: loads the modules that its initramfs holds,
- * mounts the disk, runs every program on it, leaves what they printed there, and switches off.
- * See scripts/emulation-check.sh.
+ * mounts the disk, runs every program on it, leaves what they printed there, and switches off. With
+ * an argument, which may stand on the kernel's command line, it only switches off.
+ * See scripts/emulated-machine.sh.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -52,14 +54,22 @@ static void for_each_line(const char *path, void (*action)(const char *))
         fclose(file);
 }
 
-static void run(const char *name)
+/* A line is a program, by its path below /disk, and its arguments. */
+static void run(const char *line)
 {
-    char path[300];
+    char path[300], copy[256], *name, *arguments[8];
+    size_t count = 0;
     int status = 0, seconds;
     FILE *file;
     pid_t child;
 
-    printf("init: %s\n", name);
+    printf("init: %s\n", line);
+    snprintf(copy, sizeof(copy), "%s", line);
+    name = strtok(copy, " ");
+    do
+        arguments[count] = count ? strtok(NULL, " ") : name;
+    while (arguments[count] && ++count < 7);
+    arguments[count] = NULL;
     child = fork();
     need(child, "fork");
     if (child == 0) {
@@ -68,7 +78,7 @@ static void run(const char *name)
         snprintf(path, sizeof(path), "/disk/%s.out", name);
         need(dup2(open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644), 1), path);
         snprintf(path, sizeof(path), "/disk/%s", name);
-        execl(path, path, (char *)NULL);
+        execv(path, arguments);
         _exit(126);
     }
     for (seconds = 0; waitpid(child, &status, WNOHANG) == 0; seconds++) {
@@ -86,11 +96,23 @@ static void run(const char *name)
     }
 }
 
-int main(void)
+static void switch_off(void)
 {
+    puts("init: done");
+    reboot(RB_POWER_OFF);
+}
+
+int main(int argc, char **argv)
+{
+    struct utsname system;
     int tries;
 
+    (void)argv;
     setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc > 1)
+        switch_off();
+    need(uname(&system), "uname");
+    printf("init: Linux %s, %s\n", system.release, system.version);
     need(mount("proc", "/proc", "proc", 0, NULL), "proc");
     if (mount("devtmpfs", "/dev", "devtmpfs", 0, NULL) < 0 && errno != EBUSY)
         need(-1, "devtmpfs");
@@ -104,7 +126,6 @@ int main(void)
     for_each_line("/disk/list", run);
     sync();
     need(umount("/disk"), "umount");
-    puts("init: done");
-    reboot(RB_POWER_OFF);
+    switch_off();
     return 0;
 }
