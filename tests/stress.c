@@ -2,8 +2,12 @@
  * Many threads in all calls on a few contexts, which come and go, with signals whose handlers reap
  * too, and forks. Every request must complete exactly once, for whoever reaps it.
  *
- * stress SECONDS REQUESTS [steady]: until both are reached. Exit status 1 if a completion was lost,
- * doubled or never asked for. "steady" leaves the contexts alone.
+ * A context is destroyed beside threads that wait for its completions, but not beside one that polls
+ * it: a poll reads the ring without a lock, which may go away under it.
+ *
+ * stress SECONDS REQUESTS [apart|steady]: until both are reached. Exit status 1 if a completion was
+ * lost, doubled or never asked for. "apart" keeps all reaps away from a context that is destroyed,
+ * since the original reads the ring in each; "steady" leaves the contexts alone.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -41,8 +45,9 @@ struct request {
 
 struct place {
     _Atomic(io_context_t) ctx;
-    atomic_bool open;      /* new requests may be submitted */
-    atomic_int submitting; /* threads that are about to */
+    atomic_bool open;      /* new requests may be submitted, and the ring read without a lock */
+    atomic_int submitting; /* threads that are about to submit */
+    atomic_int reading;    /* calls, in handlers too, that are about to read the ring so */
     atomic_long in_flight;
     struct request requests[REQUESTS];
 };
@@ -50,6 +55,7 @@ struct place {
 static struct place places[CONTEXTS];
 static atomic_long submitted, completed, doubled, bogus, contexts_made, children, taken_by_handlers;
 static atomic_bool stop;
+static bool apart;
 static int zero, direct, counter;
 static pthread_t workers[WORKERS];
 
@@ -148,15 +154,35 @@ out:
     atomic_fetch_sub(&place->submitting, 1);
 }
 
+/* If it says yes, the context is not destroyed before may_not_read(). Safe in signal handlers. */
+static bool may_read(struct place *place)
+{
+    atomic_fetch_add(&place->reading, 1);
+    if (atomic_load(&place->open))
+        return true;
+    atomic_fetch_sub(&place->reading, 1);
+    return false;
+}
+
+static void may_not_read(struct place *place)
+{
+    atomic_fetch_sub(&place->reading, 1);
+}
+
 static long reap(struct place *place, unsigned *seed)
 {
     static struct timespec at_once, shortly = {0, 200000};
-    io_context_t ctx = atomic_load(&place->ctx);
     struct io_event events[BATCH];
     long nr = 1 + random_below(seed, BATCH), answer;
+    unsigned call = random_below(seed, 8);
+    bool reads = call == 0 || call == 4 || call == 5 || apart;
+    io_context_t ctx;
     sigset_t none;
 
-    switch (random_below(seed, 8)) {
+    if (reads && !may_read(place))
+        return 0;
+    ctx = atomic_load(&place->ctx);
+    switch (call) {
     case 0:
         answer = io_getevents(ctx, 0, nr, events, &at_once);
         break;
@@ -171,7 +197,8 @@ static long reap(struct place *place, unsigned *seed)
         break;
     case 4:
         sigemptyset(&none);
-        answer = io_pgetevents(ctx, 0, nr, events, &at_once, &none);
+        answer = io_pgetevents(ctx, 0, nr, events, &at_once,
+                               random_below(seed, 2) ? &none : NULL);
         break;
     case 5:
         answer = io_queue_run(ctx);
@@ -183,6 +210,8 @@ static long reap(struct place *place, unsigned *seed)
     default:
         answer = io_getevents(ctx, 0, nr, events, NULL);
     }
+    if (reads)
+        may_not_read(place);
     if (answer < 0 && answer != -EINVAL && answer != -EINTR)
         fail("reaping");
     return account_all(answer, events);
@@ -196,7 +225,11 @@ static void on_signal(int number)
 
     (void)number;
     for (i = 0; i < CONTEXTS; i++) {
-        long answer = io_getevents(places[i].ctx, 0, BATCH, events, &at_once);
+        long answer;
+        if (!may_read(&places[i]))
+            continue;
+        answer = io_getevents(places[i].ctx, 0, BATCH, events, &at_once);
+        may_not_read(&places[i]);
         atomic_fetch_add(&taken_by_handlers, account_all(answer, events) > 0);
     }
     errno = saved;
@@ -243,19 +276,24 @@ static void drain(struct place *place)
     }
 }
 
-/* Destroys contexts under threads that reap them, and makes new ones, which get their addresses. */
+/* Destroys contexts under threads that wait for them, and makes new ones, which get their addresses. */
 static void renew(struct place *place)
 {
     io_context_t ctx;
 
     drain(place);
+    while (atomic_load(&place->reading))
+        usleep(10);
     ctx = atomic_load(&place->ctx);
     if (io_destroy(ctx) != 0)
         fail("io_destroy");
     make_context(place);
 }
 
-/* A child has the rings mapped, with completions in them, but none of the contexts. */
+/*
+ * A child has none of the contexts. Until Linux 7.1 it has their rings mapped, with completions in
+ * them; since then its own ring may come to lie where one of them was.
+ */
 static void fork_once(void)
 {
     static struct timespec at_once;
@@ -271,16 +309,23 @@ static void fork_once(void)
                 _exit(1);
             if (io_getevents(ctx, 1, BATCH, events, NULL) != -EINVAL)
                 _exit(2);
-            if (io_setup(1, &own) != 0 || io_getevents(ctx, 1, BATCH, events, NULL) != -EINVAL)
+            if (io_queue_run(ctx) > 0)
                 _exit(3);
-            if (io_destroy(own) != 0 || io_queue_run(ctx) > 0)
+            if (io_setup(1, &own) != 0)
                 _exit(4);
+            if (io_getevents(ctx, 1, BATCH, events, own == ctx ? &at_once : NULL) !=
+                (own == ctx ? 0 : -EINVAL))
+                _exit(5);
+            if (io_destroy(own) != 0 || io_queue_run(ctx) > 0)
+                _exit(6);
         }
         _exit(0);
     }
     NEED(waitpid(child, &status, 0) == child);
-    if (status != 0)
-        fail("a child got events, or no EINVAL");
+    if (status != 0) {
+        fprintf(stderr, "a child got events, or no EINVAL: status %#x\n", (unsigned)status);
+        _exit(1);
+    }
     atomic_fetch_add(&children, 1);
 }
 
@@ -288,13 +333,15 @@ int main(int argc, char **argv)
 {
     double seconds = argc > 1 ? atof(argv[1]) : 1;
     long requests = argc > 2 ? atol(argv[2]) : 0;
-    bool steady = argc > 3;
+    bool steady = argc > 3 && strcmp(argv[3], "steady") == 0;
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     struct timespec begin, now;
     unsigned seed = 1, turn;
     char path[] = "stress.XXXXXX";
     int i, k;
 
+    apart = argc > 3 && strcmp(argv[3], "apart") == 0;
+    NEED(argc <= 3 || apart || steady);
     alarm((unsigned)seconds + 600);
     direct = mkstemp(path);
     NEED(direct >= 0 && write(direct, path, sizeof(path)) > 0 && ftruncate(direct, 4096) == 0);
