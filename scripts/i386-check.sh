@@ -77,8 +77,8 @@ for source in c-tests/*.c c-tests/*.cc; do
 	# completions are taken from the ring.
 	layout_probe | which | no_system_call) continue ;;
 	# Without the part about an address that a 32-bit program cannot name.
-	crashes_original)
-		awk '/^- / { part = $0 } part != "- no such address"' c-tests/crashes_original.expected \
+	crashes_*)
+		awk '/^- / { part = $0 } part != "- no such address"' "c-tests/$name.expected" \
 			> "$work/expected"
 		;;
 	*)

@@ -1,0 +1,282 @@
+/*
+ * What a forked child is told of its parent's contexts, which it does not have. It has their rings
+ * mapped until the parent destroys them or exits, and since Linux 7.1 not at all. The original reads
+ * the ring in every call that reaps, and dies if it is not there; where it lives, it says what
+ * crashes_in_child.expected says. Each call is a child's last: a death hides no other answer.
+ */
+#include "helpers.h"
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+
+static io_context_t ctx;
+static struct iocb iocb;
+static struct io_event events[8];
+static sigset_t mask;
+static int ends[2];
+
+/* The shortest wait there is: too long to be answered from the ring alone. */
+static struct timespec shortest = {0, 1};
+
+/* Whether there is memory: the kernel reads it, so nobody dies. */
+static int can_read(const void *address)
+{
+    char byte;
+
+    if (write(ends[1], address, 1) != 1)
+        return 0;
+    NEED(read(ends[0], &byte, 1) == 1);
+    return 1;
+}
+
+/* For polls of an empty ring: they are answered from the ring if it is there. */
+static void show_poll(const char *what, long answer)
+{
+    if (answer == (can_read(ctx) ? 0 : -EINVAL))
+        printf("%s = 0 if its ring is mapped, otherwise -22 EINVAL\n", what);
+    else
+        show(what, answer);
+}
+#define POLL(call) show_poll(#call, QUIETLY(call))
+
+static void poll_it(void) { POLL(io_getevents(ctx, 0, 1, events, AT_ONCE)); }
+static void poll_for_one(void) { POLL(io_getevents(ctx, 1, 1, events, AT_ONCE)); }
+static void poll_for_nothing(void) { POLL(io_getevents(ctx, -1, -1, NULL, AT_ONCE)); }
+static void poll_without_mask(void) { POLL(io_pgetevents(ctx, 0, 1, events, AT_ONCE, NULL)); }
+static void poll_with_mask(void) { POLL(io_pgetevents(ctx, 0, 1, events, AT_ONCE, &mask)); }
+static void run_it(void) { POLL(io_queue_run(ctx)); }
+
+static void refused_poll(void) { CALL(io_getevents(ctx, 0, 8, events, AT_ONCE)); }
+static void refused_masked_poll(void) { CALL(io_pgetevents(ctx, 0, 8, events, AT_ONCE, &mask)); }
+static void refused_run(void) { CALL(io_queue_run(ctx)); }
+static void wait_shortest(void) { CALL(io_getevents(ctx, 0, 1, events, &shortest)); }
+static void wait_a_moment(void) { CALL(io_getevents(ctx, 1, 1, events, milliseconds(1))); }
+static void wait_for_ever(void) { CALL(io_getevents(ctx, 1, 1, events, NULL)); }
+static void wait_for_none(void) { CALL(io_getevents(ctx, 0, 1, events, NULL)); }
+static void wait_without_mask(void) { CALL(io_pgetevents(ctx, 1, 1, events, NULL, NULL)); }
+static void wait_with_mask(void) { CALL(io_pgetevents(ctx, 1, 1, events, NULL, &mask)); }
+
+typedef void body(void);
+static body *const polls[] = {poll_it,           poll_for_one,   poll_for_nothing,
+                              poll_without_mask, poll_with_mask, run_it};
+static body *const refused[] = {refused_poll, refused_masked_poll, refused_run};
+static body *const waits[] = {wait_shortest, wait_a_moment,     wait_for_ever,
+                              wait_for_none, wait_without_mask, wait_with_mask};
+
+#define EACH(bodies, run)                                                                          \
+    do {                                                                                           \
+        size_t i_;                                                                                 \
+        for (i_ = 0; i_ < sizeof(bodies) / sizeof((bodies)[0]); i_++)                              \
+            run((bodies)[i_]);                                                                     \
+    } while (0)
+
+static void in_a_child(body *last)
+{
+    in_child("child", last);
+}
+
+static body *now;
+
+static void fork_again(void)
+{
+    in_child("child's child", now);
+}
+
+static void in_its_child(body *last)
+{
+    now = last;
+    in_child("child", fork_again);
+}
+
+static void destroy_first(void)
+{
+    CALL(io_destroy(ctx));
+    CALL(io_submit(ctx, 0, NULL));
+    now();
+}
+
+static void after_its_destroy(body *last)
+{
+    now = last;
+    in_child("child", destroy_first);
+}
+
+/* The parent's handle stays the parent's: where its ring is not mapped, nothing else comes to lie. */
+static void make_own_first(void)
+{
+    io_context_t own = 0;
+
+    mmap(ctx, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    NEED(io_setup(8, &own) == 0 && own != ctx);
+    NEED(io_getevents(own, 0, 1, events, AT_ONCE) == 0);
+    now();
+}
+
+static void beside_its_own(body *last)
+{
+    now = last;
+    in_child("child", make_own_first);
+}
+
+/* The kernel takes a ring's pages away a little later than its context. */
+static void wait_until_it_is_gone(void)
+{
+    int tries;
+
+    for (tries = 0; can_read(ctx); tries++) {
+        NEED(tries < 20000);
+        usleep(1000);
+    }
+}
+
+/*
+ * Some sandboxes and emulators say yes to any advice about memory, and do nothing: such as to keep
+ * a library's record from the child. Hence a new program, which finds the filter there.
+ */
+static void restart_deceived(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {sizeof(code) / sizeof(code[0]), code};
+
+    NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    NEED(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
+    execl("/proc/self/exe", "crashes_in_child", "deceived", (char *)NULL);
+    NEED(0);
+}
+
+static void deceived(void)
+{
+    struct iocb *list[1] = {&iocb};
+
+    NEED(madvise(NULL, 0, -1) == 0);
+    ctx = context();
+    EACH(polls, in_a_child);
+    CALL(io_submit(ctx, 1, list));
+    EACH(refused, in_a_child);
+    EACH(waits, in_a_child);
+    CALL(io_getevents(ctx, 1, 1, events, NULL));
+}
+
+static void ended(pid_t child)
+{
+    int status;
+
+    NEED(waitpid(child, &status, 0) > 0);
+    if (WIFSIGNALED(status))
+        printf("child: killed by signal %d\n", WTERMSIG(status));
+    else if (status != 0)
+        printf("child: exit status %d\n", WEXITSTATUS(status));
+}
+
+static void after_the_parents_destroy(body *last)
+{
+    int told[2];
+    pid_t child;
+    char byte;
+
+    ctx = context();
+    NEED(pipe(told) == 0);
+    fflush(stdout);
+    child = fork();
+    NEED(child >= 0);
+    if (child == 0) {
+        alarm(30);
+        close(told[1]);
+        NEED(read(told[0], &byte, 1) == 0);
+        wait_until_it_is_gone();
+        last();
+        _exit(0);
+    }
+    NEED(io_destroy(ctx) == 0);
+    close(told[0]);
+    close(told[1]);
+    ended(child);
+}
+
+/* As a daemon's, whose parent has gone before. */
+static void after_the_parents_exit(body *last)
+{
+    pid_t first, second, self = getpid();
+
+    fflush(stdout);
+    first = fork();
+    NEED(first >= 0);
+    if (first == 0) {
+        ctx = context();
+        second = fork();
+        NEED(second >= 0);
+        if (second > 0)
+            _exit(0);
+        alarm(30);
+        while (getppid() != self)
+            usleep(1000);
+        wait_until_it_is_gone();
+        last();
+        _exit(0);
+    }
+    ended(first);
+    ended(-1);
+}
+
+int main(int argc, char **argv)
+{
+    struct iocb *list[1] = {&iocb};
+
+    start();
+    sigemptyset(&mask);
+    NEED(pipe(ends) == 0 && prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+    io_prep_pread(&iocb, file_of(4096, O_RDONLY), buffer_of(4096), 100, 0);
+
+    (void)argv;
+    if (argc > 1) {
+        deceived();
+        return 0;
+    }
+    ctx = context();
+    puts("- an empty context");
+    EACH(polls, in_a_child);
+    EACH(waits, in_a_child);
+    puts("- in a child's child");
+    EACH(polls, in_its_child);
+    puts("- after an io_destroy in the child");
+    EACH(polls, after_its_destroy);
+    puts("- beside a context of its own");
+    EACH(polls, beside_its_own);
+    puts("- which is still the parent's");
+    CALL(io_getevents(ctx, 0, 1, events, AT_ONCE));
+
+    puts("- one with an event in its ring");
+    CALL(io_submit(ctx, 1, list));
+    EACH(refused, in_a_child);
+    EACH(waits, in_a_child);
+    puts("- in a child's child");
+    EACH(refused, in_its_child);
+    EACH(waits, in_its_child);
+    puts("- after an io_destroy in the child");
+    EACH(refused, after_its_destroy);
+    EACH(waits, after_its_destroy);
+    puts("- beside a context of its own");
+    EACH(refused, beside_its_own);
+    EACH(waits, beside_its_own);
+    puts("- which the parent still has");
+    CALL(io_getevents(ctx, 1, 8, events, NULL));
+    CALL(io_getevents(ctx, 0, 8, events, AT_ONCE));
+    CALL(io_destroy(ctx));
+
+    puts("- told that advice was taken which was not");
+    in_child("child", restart_deceived);
+
+    puts("- one that the parent has destroyed");
+    EACH(refused, after_the_parents_destroy);
+    EACH(waits, after_the_parents_destroy);
+    puts("- one whose parent has exited");
+    EACH(refused, after_the_parents_exit);
+    EACH(waits, after_the_parents_exit);
+    return 0;
+}
