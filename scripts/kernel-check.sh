@@ -76,7 +76,7 @@ judge_others() {
 	fi
 }
 
-status=0
+result=0
 accelerator=
 build_files
 [ $# -gt 0 ] || set -- bullseye bookworm trixie sid
@@ -91,10 +91,10 @@ for release; do
 		judge_others
 		# Programs write to it what they do not compare: why one failed.
 		[ "$failed" = 0 ] || grep -v '^init: o' "$work/console"
-		conclude "$release" || status=1
+		conclude "$release" || result=1
 	else
-		status=1
+		result=1
 	fi
 done
 echo "accelerator: ${accelerator%%,*}"
-exit $status
+exit $result
