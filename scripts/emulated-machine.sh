@@ -54,7 +54,7 @@ module() {
 		file=$work/modules/$1.ko
 		;;
 	esac
-	for needed in $("$compiler-objcopy" -O binary -j .modinfo "$file" /dev/stdout |
+	for needed in $("${compiler:?}-objcopy" -O binary -j .modinfo "$file" /dev/stdout |
 		tr '\0' '\n' | sed -n 's/^depends=//p' | tr , ' '); do
 		(module "$needed")
 		(module "$(echo "$needed" | tr _ -)")

@@ -53,7 +53,7 @@ run_machine() {
 choose_accelerator() {
 	accelerator=tcg,thread=multi
 	[ -w /dev/kvm ] || return 0
-	if run_machine 60 -accel kvm -append 'console=ttyS0 panic=-1 quiet probe' > "$work/log" 2>&1 &&
+	if run_machine 30 -accel kvm -append 'console=ttyS0 panic=-1 quiet probe' > "$work/log" 2>&1 &&
 		grep -q 'init: done' "$work/console"; then
 		accelerator=kvm
 	fi
