@@ -136,15 +136,56 @@ static void no_getevents(void)
     CALL(io_destroy(ctx));
 }
 
+static io_context_t parents;
+
+/* The original may die of it, see crashes_in_child.c; but nobody takes the parent's events. */
+static void child_of_the_deceived(void)
+{
+    long answer = io_getevents(parents, 0, 4, events, AT_ONCE);
+
+    if (answer <= 0)
+        answer = io_getevents(parents, 1, 4, events, milliseconds(1));
+    if (answer > 0)
+        puts("THE CHILD HAS THE PARENT'S EVENTS");
+}
+
+/* Some sandboxes and emulators say yes to any advice about memory, and do nothing. */
+static void restart_deceived(void)
+{
+    static const int calls[] = {SYS_madvise};
+
+    restart(calls, COUNT(calls), SECCOMP_RET_ERRNO | 0, "deceived");
+}
+
+static void deceived(void)
+{
+    struct iocb *list[1] = {&iocbs[0]};
+    pid_t child;
+
+    parents = context();
+    io_prep_pread(&iocbs[0], file, buffer, 100, 0);
+    CALL(io_submit(parents, 1, list));
+    child = fork();
+    NEED(child >= 0);
+    if (child == 0) {
+        child_of_the_deceived();
+        _exit(0);
+    }
+    NEED(waitpid(child, NULL, 0) == child);
+    CALL(io_getevents(parents, 1, 1, events, NULL));
+}
+
 int main(int argc, char **argv)
 {
-    (void)argv;
     start();
     buffer = buffer_of(4096);
     file = file_of(4096, O_RDONLY);
     milliseconds(1);
     if (argc > 1) {
-        no_getevents();
+        if (strcmp(argv[1], "deceived") == 0)
+            deceived();
+        else
+            no_getevents();
         return 0;
     }
     puts("- killed for anything else, from before io_setup on");
@@ -155,5 +196,7 @@ int main(int argc, char **argv)
     in_child("child", refused);
     puts("- refused io_getevents and what the library needs, from the start");
     in_child("child", restart_without_getevents);
+    puts("- told that advice was taken which was not");
+    in_child("child", restart_deceived);
     return 0;
 }

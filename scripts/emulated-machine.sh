@@ -149,11 +149,14 @@ compare() {
 }
 
 # Puts what the .expected file says in the place of what the original printed, if that is the same
-# but for the lines in which the original died, of which there must be some.
+# but for the lines in which the original died, of which there must be some. Without the parts that
+# $left_out names, which the machine cannot be asked.
 expect_deaths() {
-	expected=c-tests/$program.expected
+	expected=$work/expected
+	awk -v left_out="${left_out:-^-$}" '/^- / { part = $0 } part !~ left_out' \
+		"c-tests/$program.expected" > "$expected"
 	if [ -e "$theirs.out" ] && ! {
-		grep -q 'killed by signal' "$theirs.out" &&
+		{ [ -n "${left_out:-}" ] || grep -q 'killed by signal' "$theirs.out"; } &&
 			! diff "$expected" "$theirs.out" | grep '^>' | grep -v 'killed by signal'
 	}; then
 		failed=$((failed + 1))
