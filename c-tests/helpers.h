@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -207,6 +208,39 @@ UNUSED static void in_child(const char *what, void (*body)(void))
         printf("%s: killed by signal %d\n", what, WTERMSIG(status));
     else if (WEXITSTATUS(status) != 0)
         printf("%s: exit status %d\n", what, WEXITSTATUS(status));
+}
+
+/*
+ * The same for what may hang, which is then a line of the output. The child is without the alarm of
+ * start(), so that it may use the timer itself, and does not outlive its parent.
+ */
+UNUSED static void in_child_for(int seconds, const char *what, void (*body)(void))
+{
+    double end = seconds_now() + seconds;
+    int status;
+    pid_t child, ended;
+
+    fflush(stdout);
+    alarm(60 + (unsigned)seconds);
+    child = fork();
+    NEED(child >= 0);
+    if (child == 0) {
+        NEED(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
+        body();
+        fflush(stdout);
+        _exit(0);
+    }
+    while ((ended = waitpid(child, &status, WNOHANG)) == 0 && seconds_now() < end)
+        usleep(1000);
+    if (ended == 0) {
+        NEED(kill(child, SIGKILL) == 0);
+        NEED(waitpid(child, &status, 0) == child);
+        printf("%s: HANGS\n", what);
+    } else if (WIFSIGNALED(status)) {
+        printf("%s: killed by signal %d\n", what, WTERMSIG(status));
+    } else if (WEXITSTATUS(status) != 0) {
+        printf("%s: exit status %d\n", what, WEXITSTATUS(status));
+    }
 }
 
 #endif
