@@ -36,7 +36,6 @@ EOF
     if [ "$purpose" = bench ]; then
         echo liburing-dev
         echo gnuplot-nox
-        echo valgrind
     fi
     # Programs for 32-bit x86.
     if [ "$(dpkg --print-architecture)" = amd64 ]; then

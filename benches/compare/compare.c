@@ -5,38 +5,14 @@
  *
  * Prints a line for each row, way and round: row, way, nanoseconds per unit.
  */
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
+#include "ways.h"
 #include <fcntl.h>
-#include <libaio.h>
 #include <liburing.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 enum { BLOCK = 4096, FILE_BLOCKS = 8192, MOST = 64, MOST_CONTEXTS = 1000, MOST_THREADS = 4 };
-
-#define NEED(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #condition, strerror(errno));   \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
-
-/* One way to do asynchronous reads. */
-struct way {
-    const char *name;
-    int (*setup)(int, io_context_t *);
-    int (*destroy)(io_context_t);
-    int (*submit)(io_context_t, long, struct iocb **);
-    int (*getevents)(io_context_t, long, long, struct io_event *, struct timespec *);
-};
 
 /* What fio's userspace_reap and its like do, next to the original's other functions. */
 struct aio_ring {
@@ -62,30 +38,6 @@ static int by_hand(io_context_t ctx, long min_nr, long nr, struct io_event *even
     if (count >= min_nr)
         return (int)count;
     return (int)count + system_getevents(ctx, min_nr - count, nr - count, events + count, timeout);
-}
-
-static struct way load(const char *name, const char *path)
-{
-    struct way way = {.name = name};
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-
-    if (!library) {
-        fprintf(stderr, "%s\n", dlerror());
-        exit(1);
-    }
-    *(void **)&way.setup = dlsym(library, "io_setup");
-    *(void **)&way.destroy = dlsym(library, "io_destroy");
-    *(void **)&way.submit = dlsym(library, "io_submit");
-    *(void **)&way.getevents = dlvsym(library, "io_getevents", "LIBAIO_0.4");
-    NEED(way.setup && way.destroy && way.submit && way.getevents);
-    return way;
-}
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
 }
 
 static struct way ways[3]; /* original, ours, hand */
@@ -257,6 +209,94 @@ static double polls(struct way *way, io_context_t ctx, int calls)
     return (now() - begin) / calls;
 }
 
+/* A poll while another thread waits in the kernel for an event of the same context. */
+struct waiter {
+    struct way *way;
+    io_context_t ctx;
+    atomic_int thread;
+};
+
+static void *wait_for_one(void *argument)
+{
+    struct waiter *waiter = argument;
+    struct io_event event;
+
+    waiter->thread = gettid();
+    NEED(waiter->way->getevents(waiter->ctx, 1, 1, &event, NULL) == 1);
+    return NULL;
+}
+
+/* It is in the kernel once it sleeps: no other call that it makes waits. */
+static void until_asleep(int thread)
+{
+    char path[64], line[512], *name_end;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", thread);
+    do {
+        NEED(sched_yield() == 0 && (file = fopen(path, "r")));
+        NEED(fgets(line, sizeof(line), file) && (name_end = strrchr(line, ')')));
+        fclose(file);
+    } while (name_end[2] != 'S');
+}
+
+static double polls_beside(struct way *way, io_context_t ctx, int calls)
+{
+    struct waiter waiter = {.way = way, .ctx = ctx};
+    struct iocb iocb, *list[1] = {&iocb};
+    pthread_t id;
+    double time;
+
+    NEED(pthread_create(&id, NULL, wait_for_one, &waiter) == 0);
+    while (!waiter.thread)
+        sched_yield();
+    until_asleep(waiter.thread);
+    time = polls(way, ctx, calls);
+    io_prep_pread(&iocb, in_memory, buffers[0], 1, 0);
+    NEED(way->submit(ctx, 1, list) == 1);
+    pthread_join(id, NULL);
+    return time;
+}
+
+/* Several threads poll one context at once: what a call takes in the mean of them. */
+struct poller {
+    struct way *way;
+    io_context_t ctx;
+    int calls;
+    pthread_barrier_t *barrier;
+    double time;
+};
+
+static void *poll_often(void *argument)
+{
+    struct poller *poller = argument;
+
+    pthread_barrier_wait(poller->barrier);
+    poller->time = polls(poller->way, poller->ctx, poller->calls);
+    return NULL;
+}
+
+static double pollers(struct way *way, io_context_t ctx, int count, int calls)
+{
+    pthread_t ids[MOST_THREADS];
+    struct poller threads[MOST_THREADS];
+    pthread_barrier_t barrier;
+    double sum = 0;
+    int i;
+
+    NEED(pthread_barrier_init(&barrier, NULL, (unsigned)count) == 0);
+    for (i = 0; i < count; i++) {
+        threads[i] = (struct poller){way, ctx, calls, &barrier, 0};
+        NEED(pthread_create(&ids[i], NULL, poll_often, &threads[i]) == 0);
+    }
+    for (i = 0; i < count; i++) {
+        pthread_join(ids[i], NULL);
+        sum += threads[i].time;
+    }
+    pthread_barrier_destroy(&barrier);
+    return sum / count;
+}
+
 /* Threads that share a context. Each reaps as many as it has submitted, whosever they are. */
 struct worker {
     struct way *way;
@@ -335,7 +375,7 @@ static int file_in(const char *directory, int flags)
 }
 
 /* Runs a row: all ways in each round, starting with another one each time. */
-enum kind { BATCH, TMPFS, DEPTH, REAP, POLL, THREADS, CONTEXTS };
+enum kind { BATCH, TMPFS, DEPTH, REAP, POLL, POLL_BESIDE, POLLERS, THREADS, CONTEXTS };
 
 static double measure(enum kind kind, int way, int n)
 {
@@ -356,6 +396,10 @@ static double measure(enum kind kind, int way, int n)
         return reaps(&ways[way], contexts[way][0], n, 50);
     case POLL:
         return polls(&ways[way], contexts[way][0], 100000);
+    case POLL_BESIDE:
+        return polls_beside(&ways[way], contexts[way][0], 100000);
+    case POLLERS:
+        return pollers(&ways[way], contexts[way][0], n, 500000);
     case THREADS:
         return threads(&ways[way], contexts[way][0], n, 1 << 15);
     case CONTEXTS:
@@ -388,7 +432,10 @@ int main(int argc, char **argv)
         {"reap 1 (per call)", REAP, 1, 3},
         {"reap 8 (per call)", REAP, 8, 3},
         {"reap 32 (per call)", REAP, 32, 3},
+        {"reap 64 (per call)", REAP, 64, 3},
         {"poll, empty (per call)", POLL, 0, 3},
+        {"poll beside a thread that waits (per call)", POLL_BESIDE, 0, 3},
+        {"poll, 2 threads at once (per call)", POLLERS, 2, 3},
     };
     static const char *names[] = {"original", "ours", "hand", "io_uring", "pread"};
     int rounds, round, way, i;

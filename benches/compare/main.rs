@@ -1,8 +1,9 @@
 //! `make bench`: the original, this library, a ring reader written by hand, io_uring and pread side
-//! by side; the instructions of single calls; and fio over both libraries. Writes the table in
-//! docs/benchmarks.md and the plot beside it.
+//! by side; calls beside other threads; the instructions of single calls; and fio over both
+//! libraries. Writes the tables in docs/benchmarks.md and the plot beside it.
 //!
-//! LIBAIO_RS_BENCH_ROUNDS=n makes it shorter (default 101). Nothing is written then.
+//! LIBAIO_RS_BENCH_ROUNDS=n makes it shorter (default 101), LIBAIO_RS_BENCH_ROWS=text runs only the
+//! rows whose names contain the text. Nothing is written then.
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -10,6 +11,7 @@ mod support;
 mod measure;
 mod report;
 
+use measure::Plan;
 use std::process::ExitCode;
 use support::{original, skip};
 
@@ -19,17 +21,25 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let rounds = std::env::var("LIBAIO_RS_BENCH_ROUNDS").ok();
-    let count = rounds.as_deref().map_or(101, |rounds| {
-        rounds.parse().expect("LIBAIO_RS_BENCH_ROUNDS is a number")
-    });
+    let rows = std::env::var("LIBAIO_RS_BENCH_ROWS").ok();
+    let is_whole = rounds.is_none() && rows.is_none();
+    let plan = Plan {
+        original,
+        rounds: rounds.as_deref().map_or(101, |rounds| {
+            rounds.parse().expect("LIBAIO_RS_BENCH_ROUNDS is a number")
+        }),
+        tail_runs: if rounds.is_none() { 5 } else { 1 },
+        fio_rounds: if rounds.is_none() { 9 } else { 1 },
+        rows,
+    };
     let place = support::scratch();
-    let micro = measure::micro(original, place.path(), count);
-    let instructions = measure::instructions(original, place.path());
-    let fio_rounds = if rounds.is_some() { 1 } else { 9 };
-    let (fio, cpu) = measure::fio(original, place.path(), fio_rounds);
-    let text = report::table(&micro, &instructions, &fio, &cpu);
+    let micro = measure::micro(&plan, place.path());
+    let tails = measure::tails(&plan, place.path());
+    let instructions = measure::instructions(&plan, place.path());
+    let (fio, cpu) = measure::fio(&plan, place.path());
+    let text = report::table(&micro, &tails, &instructions, &fio, &cpu);
     println!("{text}");
-    if rounds.is_none() {
+    if is_whole {
         report::write(&text, &micro, &fio);
     }
     ExitCode::SUCCESS

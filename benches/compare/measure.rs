@@ -1,8 +1,33 @@
 //! Runs the programs and collects what they say.
 
-use crate::support::{cc, has, ours, root, run, scratch, skip, text, Installation};
+use crate::support::{
+    attempt, cc, has, ours, report, root, run, scratch, skip, text, Installation,
+};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// What is run, and how often.
+pub struct Plan {
+    pub original: &'static Installation,
+    pub rounds: u32,
+    pub tail_runs: u32,
+    pub fio_rounds: u32,
+    /// Only rows whose names contain this.
+    pub rows: Option<String>,
+}
+
+impl Plan {
+    fn wants(&self, row: &str) -> bool {
+        self.rows.as_deref().map_or(true, |part| row.contains(part))
+    }
+
+    /// Both libraries, in another order each round.
+    fn libraries(&self, round: u32) -> [(&'static str, &'static Installation); 2] {
+        let mut libraries = [("original", self.original), ("ours", ours())];
+        libraries.rotate_left(round as usize % 2);
+        libraries
+    }
+}
 
 /// One row: what each way took, round by round.
 pub struct Row {
@@ -17,7 +42,7 @@ impl Row {
         found.map(|(_, figures)| figures.as_slice())
     }
 
-    fn add(rows: &mut Vec<Row>, name: &str, way: &str, figure: f64) {
+    fn named<'a>(rows: &'a mut Vec<Row>, name: &str) -> &'a mut Row {
         let at = rows.iter().position(|row| row.name == name);
         let at = at.unwrap_or_else(|| {
             rows.push(Row {
@@ -26,7 +51,11 @@ impl Row {
             });
             rows.len() - 1
         });
-        let ways = &mut rows[at].ways;
+        &mut rows[at]
+    }
+
+    fn add(rows: &mut Vec<Row>, name: &str, way: &str, figure: f64) {
+        let ways = &mut Row::named(rows, name).ways;
         match ways.iter_mut().find(|(known, _)| known == way) {
             Some((_, figures)) => figures.push(figure),
             None => ways.push((way.to_string(), vec![figure])),
@@ -49,15 +78,16 @@ fn program(name: &str, place: &Path, libraries: &[&str]) -> PathBuf {
 }
 
 /// compare.c: nanoseconds.
-pub fn micro(original: &Installation, place: &Path, rounds: u32) -> Vec<Row> {
+pub fn micro(plan: &Plan, place: &Path) -> Vec<Row> {
     let tmpfs = tempfile::tempdir_in("/dev/shm").expect("a tmpfs");
     let output = run(
         Command::new(program("compare", place, &["-luring", "-ldl"]))
-            .arg(&original.shared)
+            .arg(&plan.original.shared)
             .arg(&ours().shared)
             .arg(place)
             .arg(tmpfs.path())
-            .arg(rounds.to_string()),
+            .arg(plan.rounds.to_string())
+            .args(&plan.rows),
     );
     let mut rows = Vec::new();
     for line in text(&output.stdout).lines() {
@@ -68,47 +98,113 @@ pub fn micro(original: &Installation, place: &Path, rounds: u32) -> Vec<Row> {
     rows
 }
 
-/// calls.c under callgrind: instructions in user space for one call, which do not drift.
-pub fn instructions(original: &Installation, place: &Path) -> Vec<Row> {
+/// What tails.c and calls.c exit with where the system does not let them do their work.
+const REFUSED: i32 = 77;
+
+/// A row of tails.c.
+struct Tail {
+    name: &'static str,
+    /// The program's arguments; the last is the length of a run in milliseconds.
+    arguments: [&'static str; 3],
+    /// Names of the figures that it prints.
+    figures: &'static [&'static str],
+}
+
+const LONGEST: &str = "longest";
+/// Not a time.
+pub const OPERATIONS: &str = "operations";
+
+const fn tail(name: &'static str, arguments: [&'static str; 3]) -> Tail {
+    Tail {
+        name,
+        arguments,
+        figures: match arguments[0].as_bytes() {
+            b"fifo" => &["90 %", "99 %", LONGEST],
+            b"worker" => &[OPERATIONS, LONGEST],
+            _ => &[LONGEST],
+        },
+    }
+}
+
+const TAILS: [Tail; 8] = [
+    tail("poll beside SCHED_IDLE", ["idle", "poll", "3000"]),
+    tail("poll beside nice 19", ["nice", "poll", "3000"]),
+    tail("take beside SCHED_IDLE", ["idle", "take", "3000"]),
+    tail("take beside nice 19", ["nice", "take", "3000"]),
+    tail("SCHED_FIFO poll", ["fifo", "poll", "1000"]),
+    tail("SCHED_FIFO take", ["fifo", "take", "1000"]),
+    tail("worker that polls", ["worker", "poll", "500"]),
+    tail("worker that waits", ["worker", "wait", "500"]),
+];
+
+/// tails.c: nanoseconds, and operations in a second.
+pub fn tails(plan: &Plan, place: &Path) -> Vec<Row> {
     let mut rows = Vec::new();
-    if !has("valgrind") {
-        skip("instruction counts", "valgrind is not installed");
+    if !std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1) {
+        skip("calls beside other threads", "they need two processors");
         return rows;
     }
-    let program = program("calls", place, &["-laio"]);
-    for (name, what) in [
-        ("io_submit of 1", "submit"),
-        ("io_submit of 1, io_getevents of 1 that is there", "both"),
-        ("io_getevents that must wait", "wait"),
-        ("io_getevents, poll of an empty ring", "poll"),
-    ] {
-        for (way, library) in [("original", original), ("ours", ours())] {
-            let count = |calls: u32| callgrind(&program, library, what, calls);
-            let per_call = (count(1100) - count(100)) / 1000.0;
-            Row::add(&mut rows, name, way, per_call);
+    let program = program("tails", place, &["-ldl"]);
+    for tail in TAILS.iter().filter(|tail| plan.wants(tail.name)) {
+        for figure in tail.figures {
+            Row::named(&mut rows, &format!("{}, {figure}", tail.name));
+        }
+        'runs: for round in 0..plan.tail_runs {
+            for (way, library) in plan.libraries(round) {
+                let mut command = Command::new(&program);
+                command.arg(&library.shared).args(tail.arguments);
+                let output = attempt(&mut command);
+                if output.status.code() == Some(REFUSED) {
+                    skip(tail.name, "the scheduling policy is for root");
+                    break 'runs;
+                }
+                assert!(output.status.success(), "{}", report(&command, &output));
+                for line in text(&output.stdout).lines() {
+                    let (figure, value) = line.split_once('\t').expect("tails prints two fields");
+                    let value = value.parse().expect("tails prints numbers");
+                    Row::add(&mut rows, &format!("{}, {figure}", tail.name), way, value);
+                }
+            }
         }
     }
     rows
 }
 
-fn callgrind(program: &Path, library: &Installation, what: &str, calls: u32) -> f64 {
-    let output = run(Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(program)
-        .args([what, &calls.to_string()])
-        .env("LD_LIBRARY_PATH", library.libdir()));
-    let said = text(&output.stderr);
-    let collected = said
-        .lines()
-        .find_map(|line| line.split("Collected :").nth(1));
-    collected
-        .and_then(|count| count.trim().parse().ok())
-        .unwrap_or_else(|| panic!("callgrind did not count: {said}"))
+/// calls.c: instructions in user space for one call, which do not drift, and system calls among
+/// them.
+pub fn instructions(plan: &Plan, place: &Path) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let program = program("calls", place, &["-ldl"]);
+    for (name, what) in [
+        ("io_submit of 1", "submit"),
+        ("io_getevents of 1 that is there", "reap"),
+        ("io_getevents that must wait", "wait"),
+        ("io_getevents, poll of an empty ring", "poll"),
+    ] {
+        if !plan.wants(name) {
+            continue;
+        }
+        for (way, library) in plan.libraries(0) {
+            let mut command = Command::new(&program);
+            command.arg(&library.shared).arg(what);
+            let output = attempt(&mut command);
+            if output.status.code() == Some(REFUSED) {
+                skip("instruction counts", "no single steps by ptrace here");
+                return Vec::new();
+            }
+            assert!(output.status.success(), "{}", report(&command, &output));
+            for figure in text(&output.stdout).split_whitespace() {
+                let figure = figure.parse().expect("calls prints numbers");
+                Row::add(&mut rows, name, way, figure);
+            }
+        }
+    }
+    rows
 }
 
 /// fio, preloaded with each library in turn: operations in a second, and nanoseconds of processor
 /// time for one, which say what was saved where the disk sets the pace.
-pub fn fio(original: &Installation, place: &Path, rounds: u32) -> (Vec<Row>, Vec<Row>) {
+pub fn fio(plan: &Plan, place: &Path) -> (Vec<Row>, Vec<Row>) {
     let (mut rows, mut cpu) = (Vec::new(), Vec::new());
     if !has("fio") {
         skip("fio", "not installed");
@@ -120,10 +216,11 @@ pub fn fio(original: &Installation, place: &Path, rounds: u32) -> (Vec<Row>, Vec
             for depth in [1, 32, 128] {
                 let kind = if direct == 1 { "O_DIRECT" } else { "cached" };
                 let name = format!("fio {pattern}, {kind}, depth {depth}");
-                for round in 0..=rounds {
-                    let mut libraries = [("original", original), ("ours", ours())];
-                    libraries.rotate_left(round as usize % 2);
-                    for (way, library) in libraries {
+                if !plan.wants(&name) {
+                    continue;
+                }
+                for round in 0..=plan.fio_rounds {
+                    for (way, library) in plan.libraries(round) {
                         let (operations, time) = one_fio(library, &file, pattern, direct, depth);
                         if round > 0 {
                             Row::add(&mut rows, &name, way, operations);

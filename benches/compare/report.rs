@@ -1,6 +1,6 @@
 //! The table and the plot.
 
-use crate::measure::Row;
+use crate::measure::{Row, OPERATIONS};
 use crate::support::{root, run, scratch, text};
 use std::fmt::Write;
 use std::process::Command;
@@ -29,11 +29,34 @@ fn ratios(row: &Row, way: &str, against: &str) -> Option<Spread> {
     Some(spread(ratios.collect()))
 }
 
-pub fn table(micro: &[Row], instructions: &[Row], fio: &[Row], cpu: &[Row]) -> String {
-    let mut out = String::new();
-    let _ = writeln!(out, "{}\n", machine());
+/// A table for each kind of rows that were run.
+pub fn table(
+    micro: &[Row],
+    tails: &[Row],
+    instructions: &[Row],
+    fio: &[Row],
+    cpu: &[Row],
+) -> String {
+    let mut out = format!("{}\n", machine());
+    if !micro.is_empty() {
+        times(&mut out, micro);
+        single_calls(&mut out, micro);
+    }
+    if !tails.is_empty() {
+        beside_others(&mut out, tails);
+    }
+    if !instructions.is_empty() {
+        counts(&mut out, instructions);
+    }
+    if !fio.is_empty() {
+        programs(&mut out, fio, cpu);
+    }
+    out
+}
+
+fn times(out: &mut String, micro: &[Row]) {
     out.push_str(
-        "Time, as a multiple of the original's in the same round: the median, and the quartiles.\n\n\
+        "\nTime, as a multiple of the original's in the same round: the median, and the quartiles.\n\n\
          | | original, ns | **ours** | by hand | io_uring | pread |\n|---|---:|---|---|---|---|\n",
     );
     for row in micro {
@@ -49,7 +72,14 @@ pub fn table(micro: &[Row], instructions: &[Row], fio: &[Row], cpu: &[Row]) -> S
         }
         out.push('\n');
     }
-    out.push_str("\nThe rows of single calls, in nanoseconds (median):\n\n");
+}
+
+fn single_calls(out: &mut String, micro: &[Row]) {
+    out.push_str(
+        "\nThe rows of single calls, in nanoseconds (median). *Beside a thread that waits*: in the \
+         kernel, for an event of the same context. *2 threads at once*: on one context, the mean of \
+         the two; 2,000 divided by it is how many million polls they make in a second.\n\n",
+    );
     out.push_str("| | original | **ours** | by hand |\n|---|---:|---:|---:|\n");
     for row in micro.iter().filter(|row| row.name.contains("per call")) {
         let _ = write!(out, "| {} |", row.name);
@@ -59,13 +89,102 @@ pub fn table(micro: &[Row], instructions: &[Row], fio: &[Row], cpu: &[Row]) -> S
         }
         out.push('\n');
     }
-    out.push_str("\nInstructions in user space for one call, counted by callgrind:\n\n");
-    out.push_str("| | original | **ours** |\n|---|---:|---:|\n");
-    for row in instructions {
-        let figure = |way| row.way(way).map_or(0.0, |figures| figures[0]);
-        let (original, ours) = (figure("original"), figure("ours"));
-        let _ = writeln!(out, "| {} | {original:.0} | {ours:.0} |", row.name);
+}
+
+/// What a thread meets that shares its context. See tails.c.
+fn beside_others(out: &mut String, tails: &[Row]) {
+    let runs = tails.iter().flat_map(|row| &row.ways);
+    let runs = runs.map(|(_, figures)| figures.len()).max();
+    let _ = write!(
+        out,
+        "\nTails: how long single calls of a thread take beside other threads that use the same \
+         context. Both libraries in turn, {} times each: the median of the runs, and the worst run. \
+         The longest call of a run is one sample, and has in it whatever else the machine did in \
+         the thread's place.\n\n\
+         - *poll*: `io_getevents` with {{0, 0}} on an empty ring; *take*: `io_getevents` of one \
+         completion that is there, of a read of `/dev/zero`.\n\
+         - *beside SCHED_IDLE*, *beside nice 19*: a thread with a processor for itself, and another \
+         of that priority that does the same on a processor that it shares with a busy thread. For \
+         takes, the other submits 64 reads at a time, and the busy thread sleeps 0.1 ms after every \
+         50 ms: that interrupts the other more often, since few interruptions hit a take, and for \
+         50 ms at a time. Runs of 3 s.\n\
+         - *SCHED_FIFO*: a thread that makes one such call in a millisecond, on one processor with an \
+         ordinary thread that makes them without pause (takes: 64 reads at a time). Runs of 1 s.\n\
+         - *worker*: a thread that submits one read at a time and reaps it with `min_nr` 1, beside \
+         two that poll without pause. Whoever takes the completion, the operation is done. One row \
+         with a timeout of 0; one with 1 µs, which the timer makes some 60, and which the worker \
+         sleeps out whenever a poller was quicker. So more operations there mean that pollers won \
+         less often, not that anything is faster; none mean that the worker starves. Runs of 0.5 s.\n\n",
+        runs.unwrap_or(0)
+    );
+    out.push_str("| | original | worst run | **ours** | worst run |\n|---|---:|---:|---:|---:|\n");
+    let (operations, times): (Vec<&Row>, Vec<&Row>) =
+        tails.iter().partition(|row| row.name.ends_with(OPERATIONS));
+    for row in times {
+        let _ = write!(out, "| {} |", row.name);
+        for way in ["original", "ours"] {
+            match row.way(way) {
+                Some(figures) => {
+                    let worst = figures.iter().copied().fold(0.0, f64::max);
+                    let middle = spread(figures.to_vec()).middle;
+                    let _ = write!(out, " {} | {} |", duration(middle), duration(worst));
+                }
+                None => out.push_str(" | |"),
+            }
+        }
+        out.push('\n');
     }
+    if operations.is_empty() {
+        return;
+    }
+    out.push_str("\nOperations of the worker in a second:\n\n");
+    out.push_str("| | original | worst run | **ours** | worst run |\n|---|---:|---:|---:|---:|\n");
+    for row in operations {
+        let _ = write!(out, "| {} |", row.name);
+        for way in ["original", "ours"] {
+            let figures = row.way(way).unwrap_or_default();
+            let worst = figures.iter().copied().fold(f64::INFINITY, f64::min);
+            let middle = spread(figures.to_vec()).middle;
+            let _ = write!(out, " {middle:.0} | {worst:.0} |");
+        }
+        out.push('\n');
+    }
+}
+
+/// Three digits, in the unit that fits.
+fn duration(nanoseconds: f64) -> String {
+    let units = [(1e9, "s"), (1e6, "ms"), (1e3, "µs")];
+    let found = units.iter().find(|(unit, _)| nanoseconds >= *unit);
+    let Some((unit, name)) = found else {
+        return format!("{nanoseconds:.0} ns");
+    };
+    let value = nanoseconds / unit;
+    let digits = match value {
+        value if value < 10.0 => 2,
+        value if value < 100.0 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$} {name}")
+}
+
+fn counts(out: &mut String, instructions: &[Row]) {
+    out.push_str(
+        "\nInstructions in user space of one call, from the function's first to its return, counted \
+         in single steps that restart nothing (calls.c); and how many of them are system calls:\n\n",
+    );
+    out.push_str("| | original | calls | **ours** | calls |\n|---|---:|---:|---:|---:|\n");
+    for row in instructions {
+        let _ = write!(out, "| {} |", row.name);
+        for way in ["original", "ours"] {
+            for figure in row.way(way).unwrap_or_default() {
+                let _ = write!(out, " {figure:.0} |");
+            }
+        }
+        out.push('\n');
+    }
+}
+
+fn programs(out: &mut String, fio: &[Row], cpu: &[Row]) {
     out.push_str(
         "\nfio: operations in a second, and processor time for each, as multiples of those over the \
          original:\n\n\
@@ -85,7 +204,6 @@ pub fn table(micro: &[Row], instructions: &[Row], fio: &[Row], cpu: &[Row]) -> S
         }
         out.push('\n');
     }
-    out
 }
 
 fn machine() -> String {
