@@ -40,6 +40,8 @@ pub fn table(
     let mut out = format!("{}\n", machine());
     if !micro.is_empty() {
         times(&mut out, micro);
+    }
+    if micro.iter().any(is_single_call) {
         single_calls(&mut out, micro);
     }
     if !tails.is_empty() {
@@ -74,6 +76,10 @@ fn times(out: &mut String, micro: &[Row]) {
     }
 }
 
+fn is_single_call(row: &Row) -> bool {
+    row.name.contains("per call")
+}
+
 fn single_calls(out: &mut String, micro: &[Row]) {
     out.push_str(
         "\nThe rows of single calls, in nanoseconds (median). *Beside a thread that waits*: in the \
@@ -81,7 +87,7 @@ fn single_calls(out: &mut String, micro: &[Row]) {
          the two; 2,000 divided by it is how many million polls they make in a second.\n\n",
     );
     out.push_str("| | original | **ours** | by hand |\n|---|---:|---:|---:|\n");
-    for row in micro.iter().filter(|row| row.name.contains("per call")) {
+    for row in micro.iter().filter(|row| is_single_call(row)) {
         let _ = write!(out, "| {} |", row.name);
         for way in ["original", "ours", "hand"] {
             let figures = row.way(way).unwrap_or_default().to_vec();
@@ -99,15 +105,15 @@ fn beside_others(out: &mut String, tails: &[Row]) {
         out,
         "\nTails: how long single calls of a thread take beside other threads that use the same \
          context. Both libraries in turn, {} times each: the median of the runs, and the worst run. \
-         The longest call of a run is one sample, and has in it whatever else the machine did in \
-         the thread's place.\n\n\
+         The longest call of a run is one sample. What the thread waited for its processor, because \
+         the machine gave it to something else, is taken off it.\n\n\
          - *poll*: `io_getevents` with {{0, 0}} on an empty ring; *take*: `io_getevents` of one \
          completion that is there, of a read of `/dev/zero`.\n\
          - *beside SCHED_IDLE*, *beside nice 19*: a thread with a processor for itself, and another \
          of that priority that does the same on a processor that it shares with a busy thread. For \
          takes, the other submits 64 reads at a time, and the busy thread sleeps 0.1 ms after every \
-         50 ms: that interrupts the other more often, since few interruptions hit a take, and for \
-         50 ms at a time. Runs of 3 s.\n\
+         10 ms: that interrupts the other more often, since few interruptions hit a take, and for \
+         10 ms at a time. Runs of 3 s.\n\
          - *SCHED_FIFO*: a thread that makes one such call in a millisecond, on one processor with an \
          ordinary thread that makes them without pause (takes: 64 reads at a time). Runs of 1 s.\n\
          - *worker*: a thread that submits one read at a time and reaps it with `min_nr` 1, beside \
@@ -261,7 +267,7 @@ fn plot(micro: &[Row], fio: &[Row]) {
     let data = place.path().join("data");
     let mut lines = String::new();
     let mut count = 0;
-    for row in micro.iter().filter(|row| !row.name.contains("per call")) {
+    for row in micro.iter().filter(|row| !is_single_call(row)) {
         let _ = write!(lines, "{count}\t\"{}\"", row.name);
         for way in ["ours", "hand"] {
             let _ = match ratios(row, way, "original") {
