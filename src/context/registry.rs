@@ -85,7 +85,7 @@ impl Word for AtomicUsize {
         success: Ordering,
         failure: Ordering,
     ) -> Result<usize, usize> {
-        if WITHOUT_LOCK && is_bound_lock(self) {
+        if WITHOUT_LOCK && new > old && is_bound_lock(self) {
             return Ok(old);
         }
         AtomicUsize::compare_exchange(self, old, new, success, failure)
