@@ -450,7 +450,7 @@ int io_cancel(io_context_t ctx, struct iocb *iocb, struct io_event *evt);
  *
  * Events that are there are taken from the context's ring, which is in the program's memory,
  * without a system call; the kernel is asked to wait, or if the ring is not known to be safe. The
- * environment variable LIBAIO_RS_REAP=kernel, read at the first io_setup(), makes it ask always.
+ * environment variable LIBAIO_RS_REAP=kernel, read when the library is loaded, makes it ask always.
  *
  * Returns how many were taken, fewer than min_nr if the time is over or a signal arrived, or
  *   -EINVAL   ctx is not a context of this process, or was destroyed meanwhile; min_nr or nr is

@@ -1,49 +1,127 @@
-//! What the environment may change. There is one setting, for the programs that `gate.rs` cannot
+//! What the environment may change. There is one setting, for the programs that `lock.rs` cannot
 //! protect from themselves: those that mix this library's calls with raw `io_getevents` system
 //! calls, at the same time, on the same context.
+//!
+//! The environment is read when the library is loaded, and never again: later it may not be read
+//! beside a `setenv()` in another thread, nor in a signal handler.
 
-use core::ffi::{c_char, CStr};
+use core::ffi::{c_char, c_ulong, CStr};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// `LIBAIO_RS_REAP=kernel`: never take completions from a ring in user space.
-const REAP: &CStr = c"LIBAIO_RS_REAP";
+const REAP: &[u8] = b"LIBAIO_RS_REAP=";
 const KERNEL: &CStr = c"kernel";
 
-type Getenv = unsafe extern "C" fn(*const c_char) -> *const c_char;
+/// Strings of the form `NAME=value`, up to a null pointer.
+pub type Environment = *const *const c_char;
 
-// The shared library needs no C library and is not linked with one, but every program has one with
-// this function (glibc since 2.17, musl since 1.1.11). A weak reference is 0 where there is none.
-// In the archive a weak one would not bring it into a static program.
+// The shared library needs no C library and is not linked with one. A weak reference is 0 where the
+// program has none, or none with such a function. In the archive a weak one would not bring a
+// function into a static program; the start files bring `__environ`.
 #[cfg(feature = "versioned")]
-core::arch::global_asm!(".weak secure_getenv");
+core::arch::global_asm!(".weak getauxval");
 core::arch::global_asm!(
+    ".weak __environ",
+    ".weak environ",
+    ".weak gnu_get_libc_version",
     ".pushsection .data.rel.ro.libaio_rs,\"aw\"",
     ".balign 8",
-    ".globl libaio_rs_secure_getenv",
-    ".hidden libaio_rs_secure_getenv",
-    "libaio_rs_secure_getenv: .quad secure_getenv",
+    ".globl libaio_rs_of_libc",
+    ".hidden libaio_rs_of_libc",
+    "libaio_rs_of_libc: .quad getauxval, __environ, environ, gnu_get_libc_version",
     ".popsection",
 );
-extern "C" {
-    #[link_name = "libaio_rs_secure_getenv"]
-    static SECURE_GETENV: Option<Getenv>;
+
+/// What a C library has of all this.
+#[repr(C)]
+struct OfLibc {
+    getauxval: Option<extern "C" fn(c_ulong) -> c_ulong>,
+    /// Two names of one variable.
+    environ: [Option<&'static AtomicPtr<*const c_char>>; 2],
+    /// Only asked whether it is there.
+    gnu_get_libc_version: Option<extern "C" fn() -> *const c_char>,
 }
 
-/// Whether completions may be taken from the ring. Ask once: the answer may change with the
-/// program's environment. A program that runs with more privileges than its user has none.
-pub fn may_reap_in_user_space() -> bool {
-    // SAFETY: the word above, which the dynamic linker has written before any of our code runs.
-    let Some(secure_getenv) = (unsafe { SECURE_GETENV }) else {
-        return true;
-    };
-    // SAFETY: the C library's function. As any use of the environment it must not run beside a
-    // setenv() in another thread; programs call io_setup() for the first time early.
-    let value = unsafe { secure_getenv(REAP.as_ptr()) };
-    // SAFETY: NULL or a string of the environment; read up to its end or the first difference.
-    let is_kernel = !value.is_null()
-        && KERNEL
-            .to_bytes_with_nul()
-            .iter()
-            .enumerate()
-            .all(|(i, &byte)| unsafe { value.add(i).read() } as u8 == byte);
-    !is_kernel
+extern "C" {
+    #[link_name = "libaio_rs_of_libc"]
+    static OF_LIBC: OfLibc;
+}
+
+fn of_libc() -> &'static OfLibc {
+    // SAFETY: the words above, which the dynamic linker has written before any of our code runs,
+    // and nobody writes again.
+    unsafe { &OF_LIBC }
+}
+
+/// Whether completions may be taken from a ring in user space.
+///
+/// # Safety
+/// To be called by constructors, while nobody changes the environment. `given` is the third argument
+/// of our own constructor, whatever it is, or null.
+pub unsafe fn may_reap_in_user_space(given: Environment) -> bool {
+    // SAFETY: the same contract.
+    let value = unsafe { variable(REAP, given) };
+    // SAFETY: it is a string.
+    !value.is_some_and(|value| unsafe { begins_with(value, KERNEL.to_bytes_with_nul()) })
+}
+
+/// The value of a variable, whose name is given with the `=`. Programs that run with more privileges
+/// than their user have none.
+///
+/// # Safety
+/// See above.
+unsafe fn variable(name: &[u8], given: Environment) -> Option<*const c_char> {
+    let mut entry = environment(given);
+    if entry.is_null() {
+        return None;
+    }
+    loop {
+        // SAFETY: strings up to a null pointer, which nobody changes now.
+        let string = unsafe { entry.read() };
+        if string.is_null() {
+            return None;
+        }
+        // SAFETY: as above; and what follows the name is in the string, at least its end.
+        unsafe {
+            if begins_with(string, name) {
+                return is_trusted().then_some(string.add(name.len()));
+            }
+            entry = entry.add(1);
+        }
+    }
+}
+
+/// The C library's variable; before it is set what the constructor was given, where that is the
+/// environment: glibc runs this library's constructor before its own if it was loaded first, and
+/// gives it to all of them. musl, which has its variable set, gives them nothing, so there `given` is
+/// what the register happened to hold. That there is glibc's function alone does not tell them
+/// apart: programs for glibc that run with musl (gcompat) have it too.
+fn environment(given: Environment) -> Environment {
+    let of_libc = of_libc();
+    for variable in of_libc.environ.iter().flatten() {
+        let its = variable.load(Ordering::Relaxed);
+        if !its.is_null() {
+            return its;
+        }
+    }
+    match of_libc.gnu_get_libc_version {
+        Some(_) => given,
+        None => core::ptr::null(),
+    }
+}
+
+/// Whether the one who started the program may say how it works: only if the kernel says so.
+fn is_trusted() -> bool {
+    let getauxval = of_libc().getauxval;
+    getauxval.is_some_and(|getauxval| getauxval(libc::AT_SECURE) == 0)
+}
+
+/// Whether a string begins with these bytes. Reads up to the first difference.
+///
+/// # Safety
+/// It is a string.
+unsafe fn begins_with(string: *const c_char, bytes: &[u8]) -> bool {
+    let mut bytes = bytes.iter().enumerate();
+    // SAFETY: what comes before was equal, and not the end unless `bytes` ends there too.
+    bytes.all(|(i, &byte)| unsafe { string.add(i).read() } as u8 == byte)
 }

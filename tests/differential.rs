@@ -10,13 +10,12 @@ mod support;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::ffi::OsStr;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, OnceLock};
 use support::{
-    attempt, cargo_built, cc, cxx, has, original, ours, report, root, run, scratch, skip, text,
-    Installation,
+    attempt, cargo_built, cc, cxx, has, musl_gcc, original, ours, report, root, run, scratch, skip,
+    text, Installation,
 };
 
 /// Programs for another test: they print where they are, or what only ours can answer.
@@ -176,7 +175,7 @@ fn build(source: &Path, library: &Installation, way: Way, place: &Path) -> Resul
     };
     let program = place.join("program");
     let mut compile = match (way.is_musl(), is_cpp) {
-        (true, _) => musl_gcc(place)?,
+        (true, _) => musl_gcc(place),
         (false, true) => cxx(),
         (false, false) => cc(),
     };
@@ -210,25 +209,6 @@ fn build(source: &Path, library: &Installation, way: Way, place: &Path) -> Resul
         Way::PreloadedFromCargo => command.env("LD_PRELOAD", cargo_built()),
     };
     Ok(command)
-}
-
-/// The compiler for musl programs. Debian's musl comes without the kernel's headers, which are the
-/// same for every C library: those of the system, and nothing else from there.
-fn musl_gcc(place: &Path) -> Result<Command, String> {
-    let found = run(cc().arg("-print-multiarch"));
-    let multiarch = Path::new("/usr/include").join(text(&found.stdout).trim());
-    let headers = place.join("kernel-headers");
-    std::fs::create_dir(&headers).map_err(|error| error.to_string())?;
-    for (name, directory) in [
-        ("linux", "/usr/include/linux".into()),
-        ("asm-generic", "/usr/include/asm-generic".into()),
-        ("asm", multiarch.join("asm")),
-    ] {
-        symlink(directory, headers.join(name)).map_err(|error| error.to_string())?;
-    }
-    let mut compiler = Command::new("musl-gcc");
-    compiler.arg("-idirafter").arg(headers);
-    Ok(compiler)
 }
 
 /// Which file serves a program is asked from inside of it, for each library and way: otherwise all

@@ -657,7 +657,7 @@ mod restartable {
 
     fn can_be_run() -> bool {
         static ENABLED: OnceLock<()> = OnceLock::new();
-        ENABLED.get_or_init(restartable::enable);
+        ENABLED.get_or_init(|| restartable::enable(true));
         let can = Area::are_used();
         if !can {
             println!("SKIPPED TEST restartable sections: the kernel or the C library has none");

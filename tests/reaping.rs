@@ -7,7 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output};
-use support::{attempt, cc, original, ours, report, root, run, scratch, skip, text, Installation};
+use support::{
+    attempt, cc, has, musl_gcc, original, ours, report, root, run, scratch, skip, text,
+    Installation,
+};
 
 /// Machines on which build.rs sets cfg(reaps_in_user_space).
 const REAPS: bool = cfg!(all(
@@ -19,24 +22,173 @@ const REAPS: bool = cfg!(all(
     )
 ));
 
-fn build(place: &Path, library: &Installation, with_archive: bool) -> Command {
-    let program = place.join("program");
-    let file = match with_archive {
-        true => &library.archive,
-        false => &library.shared,
+/// How a program comes to the library.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    Linked,
+    Archive,
+    Static,
+    StaticPie,
+    MuslLinked,
+    MuslStatic,
+    /// A musl program that has what only glibc has, as programs for glibc do with gcompat.
+    MuslAsGlibc,
+    /// Ours over the original that it is linked with.
+    Preloaded,
+    /// The same behind the C library, whose constructor then runs after ours.
+    PreloadedSecond,
+    /// With a program that is linked with neither, by an object that is.
+    Opened,
+    /// The same in a namespace of its own, with a C library of its own.
+    OpenedInNamespace,
+}
+
+const WAYS: [Way; 11] = [
+    Way::Linked,
+    Way::Archive,
+    Way::Static,
+    Way::StaticPie,
+    Way::MuslLinked,
+    Way::MuslStatic,
+    Way::MuslAsGlibc,
+    Way::Preloaded,
+    Way::PreloadedSecond,
+    Way::Opened,
+    Way::OpenedInNamespace,
+];
+
+/// Those that are possible here.
+fn ways() -> impl Iterator<Item = Way> {
+    let has_musl = has("musl-gcc");
+    if !has_musl {
+        skip("the setting in musl programs", "musl-gcc is not installed");
+    }
+    if original().is_none() {
+        skip("the setting, preloaded", "the original is not installed");
+    }
+    WAYS.into_iter().filter(move |way| match way {
+        Way::MuslLinked | Way::MuslStatic | Way::MuslAsGlibc => has_musl,
+        Way::Preloaded | Way::PreloadedSecond => original().is_some(),
+        _ => true,
+    })
+}
+
+/// Opens an object and runs its main function, which is called `program`.
+const OPENER: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+int main(void)
+{
+    int (*program)(void);
+    void *object;
+
+    if (getenv("FIRST"))
+        setenv("LIBAIO_RS_REAP", "kernel", 1);
+    object = dlmopen(getenv("NAMESPACE") ? LM_ID_NEWLM : LM_ID_BASE, "./program.so", RTLD_NOW);
+    if (!object) {
+        puts(dlerror());
+        return 1;
+    }
+    *(void **)&program = dlsym(object, "program");
+    return program();
+}
+"#;
+
+/// A main function that sets the variable, and goes on to the one which is called `program`.
+const SETTER: &str = r#"
+#include <stdlib.h>
+int program(void);
+int main(void)
+{
+    static char setting[] = "LIBAIO_RS_REAP=kernel";
+
+    if (getenv("BY_PUTENV"))
+        putenv(setting);
+    else
+        setenv("LIBAIO_RS_REAP", "kernel", 1);
+    return program();
+}
+"#;
+
+/// A constructor that comes before the library's, and all is done there.
+const EARLY: &str = r#"
+#include <stdlib.h>
+int program(void);
+__attribute__((constructor(101))) static void early(void) { exit(program()); }
+int main(void) { return 1; }
+"#;
+
+fn build(place: &Path, library: &Installation, way: Way) -> Command {
+    build_with(place, library, way, None)
+}
+
+/// The program with another main function, if given.
+fn build_with(place: &Path, library: &Installation, way: Way, main: Option<&str>) -> Command {
+    let opened = matches!(way, Way::Opened | Way::OpenedInNamespace);
+    let main = main.or(opened.then_some(OPENER));
+    let mut compile = match way {
+        Way::MuslLinked | Way::MuslStatic | Way::MuslAsGlibc => musl_gcc(place),
+        _ => cc(),
     };
-    run(cc()
+    let linked_with = match way {
+        Way::Preloaded | Way::PreloadedSecond => original().expect("see `ways`"),
+        _ => library,
+    };
+    compile
         .args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-I"])
-        .arg(&library.include)
-        .arg("-o")
-        .arg(&program)
-        .arg(root().join("c-tests/no_system_call.c"))
-        .arg(file));
+        .arg(&linked_with.include)
+        .arg(root().join("c-tests/no_system_call.c"));
+    if main.is_some() {
+        compile.arg("-Dmain=program");
+    }
+    match way {
+        Way::Archive => compile.arg(&library.archive),
+        Way::Static | Way::MuslStatic => compile.arg("-static").arg(&library.archive),
+        Way::StaticPie => compile.args(["-static-pie", "-fPIE"]).arg(&library.archive),
+        // Found in spite of more privileges, too, which LD_LIBRARY_PATH is not.
+        _ => compile
+            .arg(&linked_with.shared)
+            .arg(format!("-Wl,-rpath,{}", linked_with.libdir().display())),
+    };
+    if way == Way::MuslAsGlibc {
+        let source = place.join("version.c");
+        let text = "const char *gnu_get_libc_version(void) { return \"2.8\"; }\n";
+        std::fs::write(&source, text).expect("scratch is writable");
+        compile
+            .arg(source)
+            .args(["-rdynamic", "-Wno-missing-prototypes"]);
+    }
+    let program = place.join("program");
+    let source = place.join("main.c");
+    std::fs::write(&source, main.unwrap_or_default()).expect("scratch is writable");
+    if opened {
+        run(compile
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(place.join("program.so")));
+        run(cc().arg("-o").arg(&program).arg(source).arg("-ldl"));
+    } else {
+        // The main function is not to be renamed, and is another compilation for that.
+        let object = place.join("main.o");
+        if main.is_some() {
+            run(cc().args(["-fPIE", "-c", "-o"]).arg(&object).arg(source));
+            compile.arg(object);
+        }
+        run(compile.arg("-o").arg(&program));
+    }
     let mut command = Command::new(program);
-    command
-        .current_dir(place)
-        .env("LD_LIBRARY_PATH", library.libdir())
-        .env_remove("LIBAIO_RS_REAP");
+    command.current_dir(place).env_remove("LIBAIO_RS_REAP");
+    match way {
+        Way::Preloaded => command.env("LD_PRELOAD", &library.shared),
+        Way::PreloadedSecond => {
+            let mut list = std::ffi::OsString::from("libc.so.6:");
+            list.push(&library.shared);
+            command.env("LD_PRELOAD", list)
+        }
+        Way::OpenedInNamespace => command.env("NAMESPACE", "1"),
+        _ => &mut command,
+    };
     command
 }
 
@@ -61,23 +213,76 @@ fn was_killed(output: &Output) -> bool {
     output.status.signal() == Some(31) // SIGSYS
 }
 
+#[track_caller]
+fn assert_asks_the_kernel(command: &mut Command) {
+    let output = attempt(command);
+    assert!(was_killed(&output), "{}", report(command, &output));
+}
+
 #[test]
 fn from_the_ring() {
-    let place = scratch();
-    assert_reaps_in_user_space(&mut build(place.path(), ours(), false));
-    assert_reaps_in_user_space(&mut build(place.path(), ours(), true));
+    for way in ways() {
+        let place = scratch();
+        println!("{way:?}");
+        assert_reaps_in_user_space(&mut build(place.path(), ours(), way));
+    }
 }
 
 #[test]
 fn by_the_kernel_if_told_so() {
-    let place = scratch();
-    for with_archive in [false, true] {
-        let mut program = build(place.path(), ours(), with_archive);
-        let output = attempt(program.env("LIBAIO_RS_REAP", "kernel"));
-        assert!(was_killed(&output), "{}", report(&program, &output));
+    for way in ways() {
+        let place = scratch();
+        println!("{way:?}");
+        let mut program = build(place.path(), ours(), way);
+        assert_asks_the_kernel(program.env("LIBAIO_RS_REAP", "kernel"));
         for other in ["", "kerne", "kernels", "ring"] {
             assert_reaps_in_user_space(program.env("LIBAIO_RS_REAP", other));
         }
+        // Names that begin or end alike.
+        program.env_remove("LIBAIO_RS_REAP");
+        for name in ["LIBAIO_RS_REA", "LIBAIO_RS_REAPS", "XLIBAIO_RS_REAP"] {
+            program.env(name, "kernel");
+        }
+        assert_reaps_in_user_space(&mut program);
+    }
+}
+
+/// It is read when the library is loaded.
+#[test]
+fn not_if_the_program_itself_sets_the_variable_later() {
+    for way in ways() {
+        if matches!(way, Way::Opened | Way::OpenedInNamespace) {
+            continue;
+        }
+        let place = scratch();
+        println!("{way:?}");
+        let mut program = build_with(place.path(), ours(), way, Some(SETTER));
+        assert_reaps_in_user_space(&mut program);
+        assert_reaps_in_user_space(program.env("BY_PUTENV", "1"));
+    }
+}
+
+#[test]
+fn but_if_it_does_so_before_it_opens_the_library() {
+    for way in [Way::Opened, Way::OpenedInNamespace] {
+        let place = scratch();
+        println!("{way:?}");
+        let mut program = build(place.path(), ours(), way);
+        assert_asks_the_kernel(program.env("FIRST", "1"));
+    }
+}
+
+#[test]
+fn whoever_comes_before_the_constructor_is_served_alike() {
+    for way in ways() {
+        if !matches!(way, Way::Archive | Way::Static | Way::MuslStatic) {
+            continue;
+        }
+        let place = scratch();
+        println!("{way:?}");
+        let mut program = build_with(place.path(), ours(), way, Some(EARLY));
+        assert_reaps_in_user_space(&mut program);
+        assert_asks_the_kernel(program.env("LIBAIO_RS_REAP", "kernel"));
     }
 }
 
@@ -87,24 +292,31 @@ fn the_original_makes_the_system_call() {
         return skip("the original under the filter", "it is not installed");
     };
     let place = scratch();
-    let mut program = build(place.path(), original, false);
-    let output = attempt(&mut program);
-    assert!(was_killed(&output), "{}", report(&program, &output));
+    assert_asks_the_kernel(&mut build(place.path(), original, Way::Linked));
 }
 
 /// Whoever starts a set-user-id program has no say in how it works.
 #[test]
 fn a_program_with_more_privileges_is_not_told() {
-    let place = scratch();
-    let mut program = build(place.path(), ours(), true);
-    let file = place.path().join("program");
-    const NOBODY: u32 = 65534;
-    if std::os::unix::fs::chown(&file, Some(NOBODY), None).is_err() {
-        return skip("set-user-id programs", "only root can make them");
+    for way in ways() {
+        // The program runs where nobody may write, and is not told what to preload.
+        if matches!(way, Way::Preloaded | Way::PreloadedSecond) {
+            continue;
+        }
+        let place = scratch();
+        println!("{way:?}");
+        let mut program = build(place.path(), ours(), way);
+        let file = place.path().join("program");
+        const NOBODY: u32 = 65534;
+        if std::os::unix::fs::chown(&file, Some(NOBODY), None).is_err() {
+            return skip("set-user-id programs", "only root can make them");
+        }
+        let writable = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(place.path(), writable).expect("ours");
+        program.env("LIBAIO_RS_REAP", "kernel");
+        assert_asks_the_kernel(&mut program);
+        let set_user_id = std::fs::Permissions::from_mode(0o4755);
+        std::fs::set_permissions(&file, set_user_id).expect("ours");
+        assert_reaps_in_user_space(&mut program);
     }
-    let writable = std::fs::Permissions::from_mode(0o777);
-    std::fs::set_permissions(place.path(), writable).expect("ours");
-    let set_user_id = std::fs::Permissions::from_mode(0o4755);
-    std::fs::set_permissions(&file, set_user_id).expect("ours");
-    assert_reaps_in_user_space(program.env("LIBAIO_RS_REAP", "kernel"));
 }

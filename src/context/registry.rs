@@ -11,9 +11,12 @@
 use super::entry::Entry;
 use super::lock::{Call, Lock, Owner, Reader, Word};
 use crate::kernel::restartable::{self, Area, Section};
+#[cfg(reaps_in_user_space)]
+use crate::kernel::valgrind;
 use crate::kernel::{self, Sections};
 #[cfg(reaps_in_user_space)]
 use crate::settings;
+use core::ffi::{c_char, c_int};
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 const WAYS: usize = 8;
@@ -226,12 +229,12 @@ pub fn add(address: usize, call: Call) {
     let _ = again || entries(address).any(|entry| entry.bind(address, unlisted));
 }
 
-/// Whether locks may be used: only if a forked child is sure to find them wiped. The kernel is
-/// asked for that once, when the library is loaded, or by an io_setup that comes even before (in
-/// another library's constructor); if it refuses, it serves everything.
+/// Whether contexts are listed: only if a forked child is sure to find their locks wiped.
 fn is_wiped_by_fork() -> bool {
+    // Relaxed: whatever a thread finds here it would find by itself.
     if STATE.load(Ordering::Relaxed) == UNKNOWN {
-        when_loaded();
+        // In another library's constructor, before our own.
+        decide(core::ptr::null());
     }
     STATE.load(Ordering::Relaxed) == WIPED_BY_FORK
 }
@@ -241,23 +244,33 @@ const UNKNOWN: u8 = 0;
 const WIPED_BY_FORK: u8 = 1;
 const REFUSED: u8 = 2;
 
-/// Run by the dynamic linker or the start files, when no program has begun to restrict itself yet:
-/// a filter that it loads later, and that kills for what is not on its list, was made for the
-/// original and may not know the calls.
-extern "C" fn when_loaded() {
-    // Relaxed: whatever a thread finds here it would find by itself.
-    if STATE.load(Ordering::Relaxed) != UNKNOWN {
-        return;
-    }
+/// Strings of the form `NAME=value`, up to a null pointer.
+type Environment = *const *const c_char;
+
+/// Only constructors come here: our own, with what it was given, and others that call io_setup.
+fn decide(#[cfg_attr(not(reaps_in_user_space), allow(unused))] given: Environment) {
     let wiped = kernel::wipe_on_fork(&WIPED);
     #[cfg(reaps_in_user_space)]
-    if wiped && settings::may_reap_in_user_space() {
-        restartable::enable();
+    {
+        // SAFETY: constructors do not change the environment under each other.
+        let may = unsafe { settings::may_reap_in_user_space(given) };
+        restartable::enable(wiped && may && !valgrind::is_running());
     }
     let state = if wiped { WIPED_BY_FORK } else { REFUSED };
     STATE.store(state, Ordering::Relaxed);
 }
 
+/// Run by the dynamic linker or the start files, when no program has begun to restrict itself yet:
+/// a filter that it loads later, and that kills for what is not on its list, was made for the
+/// original and may not know the calls. And no thread changes the environment yet.
+extern "C" fn when_loaded(_: c_int, _: *const *const c_char, given: Environment) {
+    // Once more after another constructor's io_setup, for which the environment may not have been
+    // there yet.
+    if STATE.load(Ordering::Relaxed) != REFUSED {
+        decide(given);
+    }
+}
+
 #[used]
 #[link_section = ".init_array"]
-static WHEN_LOADED: extern "C" fn() = when_loaded;
+static WHEN_LOADED: extern "C" fn(c_int, *const *const c_char, Environment) = when_loaded;

@@ -11,6 +11,8 @@ pub mod restartable;
 mod ring;
 mod syscall;
 mod timeout;
+#[cfg(reaps_in_user_space)]
+pub mod valgrind;
 
 pub use memory::{sleep, wipe_on_fork};
 pub use pgetevents::io_pgetevents;

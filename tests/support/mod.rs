@@ -134,6 +134,25 @@ fn driver(cpp: bool) -> Command {
     Command::new(tool.path())
 }
 
+/// The compiler for musl programs. Debian's musl comes without the kernel's headers, which are the
+/// same for every C library: those of the system, and nothing else from there, by links in `place`.
+pub fn musl_gcc(place: &Path) -> Command {
+    let found = run(cc().arg("-print-multiarch"));
+    let multiarch = Path::new("/usr/include").join(text(&found.stdout).trim());
+    let headers = place.join("kernel-headers");
+    std::fs::create_dir(&headers).expect("the place is writable");
+    for (name, directory) in [
+        ("linux", "/usr/include/linux".into()),
+        ("asm-generic", "/usr/include/asm-generic".into()),
+        ("asm", multiarch.join("asm")),
+    ] {
+        std::os::unix::fs::symlink(directory, headers.join(name)).expect("the place is writable");
+    }
+    let mut compiler = Command::new("musl-gcc");
+    compiler.arg("-idirafter").arg(headers);
+    compiler
+}
+
 /// A directory for one test, on the file system of the checkout (tmpfs has no O_DIRECT).
 pub fn scratch() -> TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("the target directory is writable")

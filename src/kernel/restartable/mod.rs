@@ -96,20 +96,22 @@ extern "C" {
     static REGISTERED: Registered;
 }
 
-/// Lets threads own locks, if the C library has registered this one and the kernel can restart
-/// sections (`membarrier(2)`, `MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ`, since Linux 5.10).
+/// Lets threads own locks, if they may, the C library has registered this one and the kernel can
+/// restart sections (`membarrier(2)`, `MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ`, since Linux 5.10).
 #[cfg(reaps_in_user_space)]
-pub fn enable() {
+pub fn enable(may: bool) {
+    let offset = if may { registered_offset() } else { None };
+    OFFSET.store(offset.unwrap_or(0), Relaxed);
+}
+
+#[cfg(reaps_in_user_space)]
+fn registered_offset() -> Option<isize> {
     // SAFETY: the two words above, which the dynamic linker has written before any of our code
     // runs; each is 0 or the address of the C library's constant.
     let registered = unsafe { &REGISTERED };
-    let (Some(&offset), Some(&size)) = (registered.offset, registered.size) else {
-        return;
-    };
+    let (&offset, &size) = (registered.offset?, registered.size?);
     let can = size != 0 && Area::at(offset).cpu_id() >= 0 && can_restart_others();
-    if can && membarrier(REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0 {
-        OFFSET.store(offset, Relaxed);
-    }
+    (can && membarrier(REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0).then_some(offset)
 }
 
 /// Whether the kernel knows how to restart sections. A question with an answer of its own, because
