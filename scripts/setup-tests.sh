@@ -32,6 +32,7 @@ jq
 mandoc
 groff-base
 strace
+valgrind
 EOF
     if [ "$purpose" = bench ]; then
         echo liburing-dev
