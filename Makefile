@@ -26,13 +26,22 @@ all: $(B)/$(library) $(B)/libaio.a
 
 # A crate type without a link step: only the object counts. --emit names where it goes, and cargo
 # runs rustc in this directory. What runs here at build time is compiled once for all machines.
-cargo_object = $(unstable) $(CARGO) rustc --release --locked --lib --crate-type lib --target-dir build/cargo \
-	$(if $(TARGET),--target $(TARGET)) --no-default-features
-# Unwind tables let an exception or a cancelled thread pass through io_queue_run. Debug information
-# (CARGO_PROFILE_RELEASE_DEBUG=2) would name this directory, and be another in every build; it names
-# the one where packages of debug information put sources.
-rustc_object = -C relocation-model=pic -C force-unwind-tables=yes $(for_machine) \
-	--remap-path-prefix='$(CURDIR)=$(sources_at)' --emit=obj=$@
+cargo_object = $(unstable) $(pin_flags) $(CARGO) rustc --release --locked --lib --crate-type lib \
+	--target-dir build/cargo $(if $(TARGET),--target $(TARGET)) --no-default-features $(pin_profile)
+# Debug information (CARGO_PROFILE_RELEASE_DEBUG=2) would name this directory, and be another in
+# every build; it names the one where packages of debug information put sources.
+rustc_object = $(for_machine) --remap-path-prefix='$(CURDIR)=$(sources_at)' --emit=obj=$@
+# Distributions' build systems say for all crates how to build them, by CARGO_PROFILE_RELEASE_*,
+# RUSTFLAGS or cargo's configuration. Here one object must come out, machine code that cannot panic;
+# everything else that they say holds.
+profile = lto="off" codegen-units=1 opt-level=3 debug-assertions=false overflow-checks=false \
+	panic="abort" split-debuginfo="off"
+pin_profile = $(foreach setting,$(profile),--config 'profile.release.$(setting)')
+# Unwind tables let an exception or a cancelled thread pass through io_queue_run.
+flags = $(subst ",,$(profile)) linker-plugin-lto=no relocation-model=pic force-unwind-tables=yes
+# By its name alone: cargo makes the path of a wrapper part of symbols' names.
+pin_flags = CARGO_INCREMENTAL=0 RUSTC_WORKSPACE_WRAPPER=rustc-pinned.sh PATH='$(CURDIR)/scripts':"$$PATH" \
+	PINNED='$(addprefix -C,$(flags))'
 # Atomics that choose their instructions at run time would ask for libgcc on AArch64.
 machine     = $(firstword $(subst -, ,$(or $(TARGET),$(shell $(CC) -dumpmachine))))
 sources_at  = /usr/src/libaio-rs-$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)

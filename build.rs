@@ -47,9 +47,21 @@ fn link_as_libaio(root: &Path, out: &Path) {
         "-nostartfiles".to_string(),
         // A reachable panic path is an undefined symbol, and with this an error at build time.
         "-Wl,-z,defs".to_string(),
+        explanation_of_panics(out).display().to_string(),
     ] {
         println!("cargo:rustc-cdylib-link-arg={argument}");
     }
+}
+
+/// What a profile with checks that panic leads to is an undefined `rust_eh_personality`, which tells
+/// nobody anything. The linker evaluates this only if that symbol is asked for, and then prints the
+/// name that it misses instead.
+fn explanation_of_panics(out: &Path) -> PathBuf {
+    let script = out.join("panic.ld");
+    let name = "this_profile_has_checks_that_panic__see_Building_in_README_md";
+    let text = format!("PROVIDE(rust_eh_personality = {name});\n");
+    fs::write(&script, text).expect("OUT_DIR is writable");
+    script
 }
 
 /// rustc gives the linker a version script of its own, without names, and GNU ld and gold refuse

@@ -12,6 +12,9 @@ use core::mem::{transmute, MaybeUninit};
 use core::ptr::null_mut;
 use libc::{c_int, c_long, c_void, sigset_t};
 
+#[cfg(feature = "versioned")]
+super::exports::of_functions!();
+
 /// Makes a context, like io_setup(), but clears *ctxp first instead of requiring it to be 0.
 ///
 /// maxevents: as for io_setup(). ctxp: read here; written.

@@ -10,6 +10,7 @@
 //! * *read here*: must be NULL or readable, as with the original. An address that no program can
 //!   map is left to the kernel, which answers `-EFAULT`.
 
+#[cfg(feature = "versioned")]
 mod exports;
 pub mod functions;
 #[cfg(target_pointer_width = "32")]

@@ -7,6 +7,9 @@ use crate::errno::into_c;
 use crate::kernel::timespec64;
 use libc::{c_int, c_long, sigset_t};
 
+#[cfg(feature = "versioned")]
+super::exports::of_time64!();
+
 /// io_getevents() with a 64-bit time.
 #[no_mangle]
 pub unsafe extern "C" fn io_getevents_time64(

@@ -10,6 +10,8 @@ use core::mem::MaybeUninit;
 use core::ptr::null_mut;
 use libc::{c_int, c_long};
 
+super::exports::of_version_0_1!();
+
 /// Cancels a request and drops the event that the kernel may fill in.
 pub unsafe extern "C" fn io_cancel(ctx: io_context_t, iocb: *mut iocb) -> c_int {
     let mut event = MaybeUninit::<io_event>::uninit();
