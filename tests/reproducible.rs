@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{has, root, run, scratch, skip, text};
+use support::{copy_sources, has, run, scratch, skip, text};
 
 /// Everything installed: its mode, and its bytes.
 type Installed = BTreeMap<PathBuf, (u32, Vec<u8>)>;
@@ -110,23 +110,6 @@ fn two_builds_are_the_same_to_the_last_bit() {
 
 fn root_user() -> bool {
     text(&run(Command::new("id").arg("-u")).stdout).trim() == "0"
-}
-
-/// What a checkout, or an unpacked release, holds before anything is built.
-fn copy_sources(to: &Path) {
-    std::fs::create_dir_all(to).expect("scratch is writable");
-    for entry in std::fs::read_dir(root()).expect("the checkout is readable") {
-        let entry = entry.expect("the checkout is readable");
-        match entry.file_name().to_str() {
-            Some("build" | "target" | ".git") => {}
-            // A release's crates, read only.
-            Some("vendor") => std::os::unix::fs::symlink(entry.path(), to.join("vendor"))
-                .expect("scratch is writable"),
-            _ => {
-                run(Command::new("cp").arg("-R").arg(entry.path()).arg(to));
-            }
-        }
-    }
 }
 
 /// What cargo has fetched already, for another home.

@@ -61,6 +61,23 @@ pub fn make(target: &str) -> Command {
     make
 }
 
+/// What a checkout, or an unpacked release, holds before anything is built.
+pub fn copy_sources(to: &Path) {
+    std::fs::create_dir_all(to).expect("scratch is writable");
+    for entry in std::fs::read_dir(root()).expect("the checkout is readable") {
+        let entry = entry.expect("the checkout is readable");
+        match entry.file_name().to_str() {
+            Some("build" | "target" | ".git") => {}
+            // A release's crates, read only.
+            Some("vendor") => std::os::unix::fs::symlink(entry.path(), to.join("vendor"))
+                .expect("scratch is writable"),
+            _ => {
+                run(Command::new("cp").arg("-R").arg(entry.path()).arg(to));
+            }
+        }
+    }
+}
+
 /// What plain `cargo build --release` makes, with whatever linker rustc is set up for.
 pub fn cargo_built() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
