@@ -1,5 +1,37 @@
-/* RWF_* flags and I/O priorities, on a file of the current directory and on tmpfs. */
+/* RWF_* flags and I/O priorities, on a file of the current directory, on tmpfs and on a pipe. */
 #include "helpers.h"
+
+/* The original's header has none of these, and the C library's not all. */
+#ifndef RWF_HIPRI
+#define RWF_HIPRI 0x1
+#endif
+#ifndef RWF_DSYNC
+#define RWF_DSYNC 0x2
+#endif
+#ifndef RWF_SYNC
+#define RWF_SYNC 0x4
+#endif
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 0x8
+#endif
+#ifndef RWF_APPEND
+#define RWF_APPEND 0x10
+#endif
+#ifndef RWF_NOAPPEND
+#define RWF_NOAPPEND 0x20
+#endif
+#ifndef RWF_ATOMIC
+#define RWF_ATOMIC 0x40
+#endif
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x80
+#endif
+#ifndef RWF_NOSIGNAL
+#define RWF_NOSIGNAL 0x100
+#endif
+#ifndef IOCB_FLAG_IOPRIO
+#define IOCB_FLAG_IOPRIO 2
+#endif
 
 static io_context_t ctx;
 static char *buffer;
@@ -18,9 +50,39 @@ static void with_flags(const char *what, int fd, int write, unsigned flags)
 static void with_priority(const char *what, int fd, int priority)
 {
     io_prep_pread(&iocb, fd, buffer, 4096, 0);
-    iocb.u.c.flags = 2; /* IOCB_FLAG_IOPRIO */
+    iocb.u.c.flags = IOCB_FLAG_IOPRIO;
     iocb.aio_reqprio = (short)priority;
     ask(ctx, what, &iocb);
+}
+
+static void show_size(const char *when, int fd)
+{
+    struct stat status;
+
+    NEED(fstat(fd, &status) == 0);
+    printf("%s: %ld bytes\n", when, (long)status.st_size);
+}
+
+static volatile sig_atomic_t signals;
+
+static void on_sigpipe(int number)
+{
+    (void)number;
+    signals++;
+}
+
+/* A pipe that nobody reads. */
+static void to_nobody(const char *what, unsigned flags)
+{
+    int ends[2];
+
+    signals = 0;
+    NEED(signal(SIGPIPE, on_sigpipe) != SIG_ERR);
+    NEED(pipe(ends) == 0);
+    close(ends[0]);
+    with_flags(what, ends[1], 1, flags);
+    printf("%s: %d signals\n", what, (int)signals);
+    close(ends[1]);
 }
 
 int main(void)
@@ -33,32 +95,44 @@ int main(void)
     fd = file_of(16384, O_RDWR);
     direct = file_in(".", 16384, O_RDWR | O_DIRECT);
 
-    /* The numbers are RWF_HIPRI, _DSYNC, _SYNC, _NOWAIT, _APPEND and so on, in <linux/fs.h>. */
-    with_flags("NOWAIT read, cached", fd, 0, 0x08);
-    with_flags("HIPRI read, cached", fd, 0, 0x01);
-    with_flags("DSYNC read", fd, 0, 0x02);
-    with_flags("DSYNC write", fd, 1, 0x02);
-    with_flags("SYNC write", fd, 1, 0x04);
-    with_flags("APPEND write", fd, 1, 0x10);
+    with_flags("NOWAIT read, cached", fd, 0, RWF_NOWAIT);
+    with_flags("HIPRI read, cached", fd, 0, RWF_HIPRI);
+    with_flags("DSYNC read", fd, 0, RWF_DSYNC);
+    with_flags("DSYNC write", fd, 1, RWF_DSYNC);
+    with_flags("SYNC write", fd, 1, RWF_SYNC);
+    with_flags("APPEND write", fd, 1, RWF_APPEND);
+    with_flags("APPEND and NOAPPEND", fd, 1, RWF_APPEND | RWF_NOAPPEND);
     with_flags("unknown flag 1 << 30", fd, 0, 1U << 30);
     with_flags("unknown flag 1 << 31", fd, 0, 1U << 31);
     with_flags("unknown flag, bad fd", -1, 0, 1U << 30);
-    with_flags("ATOMIC, buffered", fd, 1, 0x40);
-    with_flags("NOWAIT write, buffered", fd, 1, 0x08);
-    with_flags("DONTCACHE", fd, 0, 0x80);
-    with_flags("NOSIGNAL", fd, 0, 0x100);
+    with_flags("ATOMIC write, buffered", fd, 1, RWF_ATOMIC);
+    with_flags("ATOMIC read", fd, 0, RWF_ATOMIC);
+    with_flags("NOWAIT write, buffered", fd, 1, RWF_NOWAIT);
+    with_flags("DONTCACHE read", fd, 0, RWF_DONTCACHE);
+    with_flags("DONTCACHE write", fd, 1, RWF_DONTCACHE);
+    with_flags("NOSIGNAL read", fd, 0, RWF_NOSIGNAL);
+    with_flags("NOSIGNAL write", fd, 1, RWF_NOSIGNAL);
+    show_size("after APPEND", fd);
     NEED(fcntl(fd, F_SETFL, O_APPEND) == 0);
-    with_flags("NOAPPEND write, O_APPEND", fd, 1, 0x20);
+    with_flags("NOAPPEND write, O_APPEND", fd, 1, RWF_NOAPPEND);
+    show_size("after NOAPPEND", fd);
+    with_flags("write, O_APPEND", fd, 1, 0);
+    show_size("after O_APPEND", fd);
+    to_nobody("write to nobody", 0);
+    to_nobody("NOSIGNAL write to nobody", RWF_NOSIGNAL);
     if (direct >= 0) {
-        with_flags("NOWAIT read, O_DIRECT", direct, 0, 0x08);
-        with_flags("HIPRI read, O_DIRECT", direct, 0, 0x01);
+        with_flags("NOWAIT read, O_DIRECT", direct, 0, RWF_NOWAIT);
+        with_flags("HIPRI read, O_DIRECT", direct, 0, RWF_HIPRI);
+        with_flags("ATOMIC write, O_DIRECT", direct, 1, RWF_ATOMIC);
+        with_flags("DONTCACHE read, O_DIRECT", direct, 0, RWF_DONTCACHE);
     } else {
         puts("SKIP O_DIRECT: the file system does not have it");
     }
     if (access("/dev/shm", W_OK) == 0) {
         tmpfs = file_in("/dev/shm", 16384, O_RDWR);
         NEED(tmpfs >= 0);
-        with_flags("NOWAIT read, tmpfs", tmpfs, 0, 0x08);
+        with_flags("NOWAIT read, tmpfs", tmpfs, 0, RWF_NOWAIT);
+        with_flags("DONTCACHE read, tmpfs", tmpfs, 0, RWF_DONTCACHE);
         with_flags("read, tmpfs", tmpfs, 0, 0);
         with_flags("write, tmpfs", tmpfs, 1, 0);
     } else {

@@ -38,6 +38,45 @@ struct iovec;
 #define __LIBAIO_64
 #endif
 
+/*
+ * The flags of preadv2(2) and pwritev2(2), for struct iocb's aio_rw_flags, and those of the field
+ * u.c.flags. <linux/fs.h>, <linux/aio_abi.h> and, in glibc, <sys/uio.h> define some of them as well;
+ * they can be included before and after.
+ */
+#ifndef RWF_HIPRI
+#define RWF_HIPRI 0x00000001
+#endif
+#ifndef RWF_DSYNC
+#define RWF_DSYNC 0x00000002
+#endif
+#ifndef RWF_SYNC
+#define RWF_SYNC 0x00000004
+#endif
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 0x00000008
+#endif
+#ifndef RWF_APPEND
+#define RWF_APPEND 0x00000010
+#endif
+#ifndef RWF_NOAPPEND
+#define RWF_NOAPPEND 0x00000020
+#endif
+#ifndef RWF_ATOMIC
+#define RWF_ATOMIC 0x00000040
+#endif
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x00000080
+#endif
+#ifndef RWF_NOSIGNAL
+#define RWF_NOSIGNAL 0x00000100
+#endif
+#ifndef IOCB_FLAG_RESFD
+#define IOCB_FLAG_RESFD (1 << 0)
+#endif
+#ifndef IOCB_FLAG_IOPRIO
+#define IOCB_FLAG_IOPRIO (1 << 1)
+#endif
+
 /**
  * What a request does: the values of struct iocb's aio_lio_opcode.
  */
@@ -114,11 +153,13 @@ struct io_iocb_common {
      */
     long long __pad3;
     /**
-     * Bit 0: signal resfd (see io_set_eventfd()). Bit 1: aio_reqprio holds an I/O priority.
+     * Which fields count besides.
+     *   IOCB_FLAG_RESFD   resfd: signal it (see io_set_eventfd()); since Linux 2.6.22
+     *   IOCB_FLAG_IOPRIO  aio_reqprio, of reads and writes; since Linux 4.18
      */
     unsigned int flags;
     /**
-     * An eventfd, if bit 0 of flags is set.
+     * An eventfd, if flags has IOCB_FLAG_RESFD.
      */
     unsigned int resfd;
 };
@@ -215,7 +256,17 @@ struct iocb {
     unsigned int key;
 #if defined(__LIBAIO_LITTLE_ENDIAN)
     /**
-     * RWF_* flags, as preadv2(2) and pwritev2(2) take them.
+     * Flags of a read or write, as preadv2(2) and pwritev2(2) take them. Linux has had the field and
+     * the first four since 4.13.
+     *   RWF_HIPRI      without effect: nobody polls for the completion
+     *   RWF_DSYNC      a write is on the disk when it completes, as with O_DSYNC
+     *   RWF_SYNC       likewise, as with O_SYNC
+     *   RWF_NOWAIT     completes with -EAGAIN where it would have to wait
+     *   RWF_APPEND     writes at the end of the file, wherever that is; since Linux 4.16
+     *   RWF_NOAPPEND   writes at u.c.offset although the file has O_APPEND; since Linux 6.9
+     *   RWF_ATOMIC     writes all or nothing, where device and file can; since Linux 6.11
+     *   RWF_DONTCACHE  leaves nothing of it in the page cache; since Linux 6.14
+     *   RWF_NOSIGNAL   no SIGPIPE if a pipe or socket has no reader; since Linux 6.18
      */
     unsigned int aio_rw_flags;
 #endif
@@ -224,7 +275,7 @@ struct iocb {
      */
     short aio_lio_opcode;
     /**
-     * An I/O priority (ioprio_set(2)), if bit 1 of u.c.flags is set.
+     * An I/O priority (ioprio_set(2)), if u.c.flags has IOCB_FLAG_IOPRIO.
      */
     short aio_reqprio;
     /**
@@ -407,7 +458,7 @@ int io_destroy(io_context_t ctx);
  *             SSIZE_MAX, a resfd that is no eventfd, an invalid priority, or an opcode that the
  *             file does not support
  *   -EOPNOTSUPP   aio_rw_flags has a flag that the kernel or the file system does not know
- *   -EPERM    the priority needs a privilege
+ *   -EPERM    the priority needs a privilege; or RWF_NOAPPEND and an append-only file
  *   -ENOMEM, -ENOSYS   no memory; no AIO in the kernel
  * Errors found later, such as a misaligned O_DIRECT buffer, come in the event's res.
  *
@@ -594,7 +645,7 @@ static inline void io_set_callback(struct iocb *iocb, io_callback_t cb)
 /** Add 1 to an eventfd(2) when the request's event has become visible. */
 static inline void io_set_eventfd(struct iocb *iocb, int eventfd)
 {
-    iocb->u.c.flags |= 1; /* IOCB_FLAG_RESFD */
+    iocb->u.c.flags |= IOCB_FLAG_RESFD;
     iocb->u.c.resfd = (unsigned int)eventfd;
 }
 

@@ -57,13 +57,12 @@ int use_all(io_context_t ctx, struct iocb *iocb, const struct iovec *vec, char *
 }
 "#;
 
-#[test]
-fn compiles_clean_in_every_standard() {
-    let place = scratch();
-    let c = place.path().join("client.c");
-    let cpp = place.path().join("client.cc");
-    std::fs::write(&c, CLIENT).expect("scratch is writable");
-    std::fs::write(&cpp, CLIENT).expect("scratch is writable");
+/// Every compiler, language and standard that programs are written in, without a complaint.
+fn compiles_clean(place: &Path, what: &str, code: &str, options: &[&str]) {
+    let c = place.join("client.c");
+    let cpp = place.join("client.cc");
+    std::fs::write(&c, code).expect("scratch is writable");
+    std::fs::write(&cpp, code).expect("scratch is writable");
     // From gnu99 and C++11 on also pedantically: the ABI has `long long`, which is younger than
     // the others.
     let c_standards = [
@@ -86,15 +85,15 @@ fn compiles_clean_in_every_standard() {
         ("clang++", &cpp, &cpp_standards[..]),
     ] {
         if !has(compiler) {
-            skip(&format!("the header with {compiler}"), "not installed");
+            skip(&format!("{what} with {compiler}"), "not installed");
             continue;
         }
         for (standard, pedantic) in standards {
             let mut compile = Command::new(compiler);
             compile
                 .arg(format!("-std={standard}"))
-                .args(["-O2", "-Wall", "-Wextra", "-Werror", "-c", "-o"])
-                .arg(place.path().join("client.o"))
+                .args(["-Wall", "-Wextra", "-Werror"])
+                .args(options)
                 // Not as a system directory, where compilers keep their warnings to themselves.
                 .arg("-I")
                 .arg(&ours().include)
@@ -104,6 +103,87 @@ fn compiles_clean_in_every_standard() {
             }
             run(&mut compile);
         }
+    }
+}
+
+#[test]
+fn compiles_clean_in_every_standard() {
+    let place = scratch();
+    let object = place.path().join("client.o");
+    let options = ["-O2", "-c", "-o", object.to_str().expect("a plain name")];
+    compiles_clean(place.path(), "the header", CLIENT, &options);
+}
+
+/// The flags that the header defines if nobody else has, and their values in the kernel.
+const FLAGS: [(&str, u32); 11] = [
+    ("RWF_HIPRI", 0x1),
+    ("RWF_DSYNC", 0x2),
+    ("RWF_SYNC", 0x4),
+    ("RWF_NOWAIT", 0x8),
+    ("RWF_APPEND", 0x10),
+    ("RWF_NOAPPEND", 0x20),
+    ("RWF_ATOMIC", 0x40),
+    ("RWF_DONTCACHE", 0x80),
+    ("RWF_NOSIGNAL", 0x100),
+    ("IOCB_FLAG_RESFD", 1),
+    ("IOCB_FLAG_IOPRIO", 2),
+];
+
+/// Whichever of the headers that define them comes first.
+#[test]
+fn flags_go_with_those_of_other_headers_in_any_order() {
+    let place = scratch();
+    // The kernel's structures have the names of libaio's: programs that need both do this.
+    let kernels = "#define iocb kernel_iocb\n#define io_event kernel_io_event\n\
+                   #include <linux/aio_abi.h>\n#undef iocb\n#undef io_event\n";
+    // What linux/fs.h of the newest kernel has and this machine's need not.
+    let newest = place.path().join("newest.h");
+    let lines = FLAGS.iter().filter(|(name, _)| name.starts_with("RWF_"));
+    let lines: String = lines
+        .map(|(name, value)| format!("#define {name} ((__kernel_rwf_t)0x{value:08x})\n"))
+        .collect();
+    std::fs::write(&newest, format!("typedef int __kernel_rwf_t;\n{lines}"))
+        .expect("scratch is writable");
+    // In the words of glibc and of linux/aio_abi.h, but in the program itself, where compilers
+    // forgive nothing.
+    let own: String = FLAGS
+        .iter()
+        .map(|(name, value)| match name.starts_with("RWF_") {
+            true => format!("#define {name} 0x{value:08x}\n"),
+            false => format!("#define {name} (1 << {})\n", value.trailing_zeros()),
+        })
+        .collect();
+    let (libaio, uio) = ("#include <libaio.h>\n", "#include <sys/uio.h>\n");
+    let (fs, newest) = ("#include <linux/fs.h>\n", "#include <newest.h>\n");
+    let orders: [&[&str]; 13] = [
+        &[libaio],
+        &[libaio, uio],
+        &[uio, libaio],
+        &[libaio, fs],
+        &[fs, libaio],
+        &[libaio, kernels],
+        &[kernels, libaio],
+        &[uio, libaio, fs],
+        &[fs, libaio, uio],
+        &[libaio, newest],
+        &[newest, libaio],
+        &[libaio, &own],
+        &[&own, libaio],
+    ];
+    let values: String = FLAGS
+        .iter()
+        .map(|(name, value)| {
+            format!(
+                "#ifndef {name}\n#error {name}\n#endif\n\
+                 extern char of_{name}[({name}) == {value} ? 1 : -1];\n"
+            )
+        })
+        .collect();
+    let system = ["-isystem", place.path().to_str().expect("a plain name")];
+    for order in orders {
+        let options = ["-D_GNU_SOURCE", "-fsyntax-only", system[0], system[1]];
+        let code = format!("{}{values}", order.concat());
+        compiles_clean(place.path(), "orders of headers", &code, &options);
     }
 }
 
@@ -165,8 +245,8 @@ fn compile_probe(options: &[&str], include: &Path) -> Command {
     compile
 }
 
-/// What the preprocessor leaves behind: no macro that the original's header does not define, other
-/// than those of the system headers, which both include.
+/// What the preprocessor leaves behind: no macro that the original's header does not define, but for
+/// the flags and those of the system headers, which both include.
 #[test]
 fn defines_no_other_macros() {
     let Some(original) = original() else {
@@ -185,7 +265,10 @@ fn defines_no_other_macros() {
         names.sort();
         names
     };
-    assert_eq!(macros(&original.include), macros(&ours().include));
+    let (mut expected, flags) = (macros(&original.include), FLAGS.map(|(name, _)| name));
+    expected.extend(flags.map(str::to_string));
+    expected.sort();
+    assert_eq!(expected, macros(&ours().include));
 }
 
 /// On 32-bit machines, a program with 64-bit times gets the functions that take them.

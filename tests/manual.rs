@@ -121,6 +121,7 @@ fn references_lead_somewhere() {
     let pages = pages();
     let others = [
         "aio.7",
+        "chattr.1",
         "epoll.7",
         "eventfd.2",
         "fdatasync.2",
@@ -135,6 +136,7 @@ fn references_lead_somewhere() {
         "io_getevents.2",
         "io_setup.2",
         "io_submit.2",
+        "ioprio_set.2",
         "ldconfig.8",
         "longjmp.3",
         "madvise.2",

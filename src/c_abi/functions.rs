@@ -149,7 +149,7 @@ pub unsafe extern "C" fn io_destroy(ctx: io_context_t) -> c_int {
 ///             SSIZE_MAX, a resfd that is no eventfd, an invalid priority, or an opcode that the
 ///             file does not support
 ///   -EOPNOTSUPP   aio_rw_flags has a flag that the kernel or the file system does not know
-///   -EPERM    the priority needs a privilege
+///   -EPERM    the priority needs a privilege; or RWF_NOAPPEND and an append-only file
 ///   -ENOMEM, -ENOSYS   no memory; no AIO in the kernel
 /// Errors found later, such as a misaligned O_DIRECT buffer, come in the event's res.
 ///

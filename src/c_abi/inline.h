@@ -101,7 +101,7 @@ static inline void io_set_callback(struct iocb *iocb, io_callback_t cb)
 /** Add 1 to an eventfd(2) when the request's event has become visible. */
 static inline void io_set_eventfd(struct iocb *iocb, int eventfd)
 {
-    iocb->u.c.flags |= 1; /* IOCB_FLAG_RESFD */
+    iocb->u.c.flags |= IOCB_FLAG_RESFD;
     iocb->u.c.resfd = (unsigned int)eventfd;
 }
 

@@ -83,9 +83,11 @@ pub struct io_iocb_common {
     pub offset: c_longlong,
     /// Must be 0.
     pub __pad3: c_longlong,
-    /// Bit 0: signal resfd (see io_set_eventfd()). Bit 1: aio_reqprio holds an I/O priority.
+    /// Which fields count besides.
+    ///   IOCB_FLAG_RESFD   resfd: signal it (see io_set_eventfd()); since Linux 2.6.22
+    ///   IOCB_FLAG_IOPRIO  aio_reqprio, of reads and writes; since Linux 4.18
     pub flags: c_uint,
-    /// An eventfd, if bit 0 of flags is set.
+    /// An eventfd, if flags has IOCB_FLAG_RESFD.
     pub resfd: c_uint,
 }
 
@@ -128,12 +130,22 @@ pub struct iocb {
     pub aio_rw_flags: c_uint,
     /// Set to 0 by io_submit(); io_cancel() wants it so.
     pub key: c_uint,
-    /// RWF_* flags, as preadv2(2) and pwritev2(2) take them.
+    /// Flags of a read or write, as preadv2(2) and pwritev2(2) take them. Linux has had the field and
+    /// the first four since 4.13.
+    ///   RWF_HIPRI      without effect: nobody polls for the completion
+    ///   RWF_DSYNC      a write is on the disk when it completes, as with O_DSYNC
+    ///   RWF_SYNC       likewise, as with O_SYNC
+    ///   RWF_NOWAIT     completes with -EAGAIN where it would have to wait
+    ///   RWF_APPEND     writes at the end of the file, wherever that is; since Linux 4.16
+    ///   RWF_NOAPPEND   writes at u.c.offset although the file has O_APPEND; since Linux 6.9
+    ///   RWF_ATOMIC     writes all or nothing, where device and file can; since Linux 6.11
+    ///   RWF_DONTCACHE  leaves nothing of it in the page cache; since Linux 6.14
+    ///   RWF_NOSIGNAL   no SIGPIPE if a pipe or socket has no reader; since Linux 6.18
     #[cfg(target_endian = "little")]
     pub aio_rw_flags: c_uint,
     /// One of enum io_iocb_cmd.
     pub aio_lio_opcode: c_short,
-    /// An I/O priority (ioprio_set(2)), if bit 1 of u.c.flags is set.
+    /// An I/O priority (ioprio_set(2)), if u.c.flags has IOCB_FLAG_IOPRIO.
     pub aio_reqprio: c_short,
     /// The file.
     pub aio_fildes: c_int,
