@@ -1,0 +1,72 @@
+//! Three take from one context, most often while another is in the middle of it: by threads every
+//! completion comes once. If one of them is a child of clone(CLONE_VM) with its parent's thread
+//! pointer, none is lost and no call is refused; how many come twice is printed, for
+//! docs/differences.md. For 3 seconds each, or with LIBAIO_RS_LONG=1 for a minute.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+use support::{attempt, cc, original, ours, report, root, run, scratch, skip, text};
+
+const TWICE: i32 = 3;
+
+/// Runs tests/shared_thread_pointer.c, which must end with one of these exit statuses.
+#[track_caller]
+fn takes(library: &Path, arguments: &[&str], expected: &[i32]) {
+    let place = scratch();
+    let program = place.path().join("program");
+    run(cc()
+        .args([
+            "-std=gnu11",
+            "-O2",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-pthread",
+        ])
+        .arg("-I")
+        .arg(&ours().include)
+        .arg("-o")
+        .arg(&program)
+        .arg(root().join("tests/shared_thread_pointer.c"))
+        .arg(library));
+    let seconds = match std::env::var_os("LIBAIO_RS_LONG") {
+        Some(_) => "60",
+        None => "3",
+    };
+    let mut command = Command::new(&program);
+    command
+        .arg(seconds)
+        .args(arguments)
+        .env("LD_PRELOAD", library);
+    let output = attempt(&mut command);
+    println!("{arguments:?}: {}", text(&output.stdout).trim_end());
+    let ended = output.status.code();
+    assert!(
+        ended.is_some_and(|code| expected.contains(&code)),
+        "{}",
+        report(&command, &output)
+    );
+}
+
+#[test]
+fn threads_get_every_completion_once() {
+    takes(&ours().shared, &["thread"], &[0]);
+    takes(&ours().shared, &["thread", "present"], &[0]);
+}
+
+#[test]
+fn a_child_with_its_parents_thread_pointer_loses_nothing() {
+    takes(&ours().shared, &[], &[0, TWICE]);
+    takes(&ours().shared, &["present"], &[0, TWICE]);
+}
+
+#[test]
+fn the_original_gives_every_completion_once() {
+    let Some(original) = original() else {
+        return skip("takes over the original", "it is not installed");
+    };
+    takes(&original.shared, &["thread"], &[0]);
+    takes(&original.shared, &[], &[0]);
+}
