@@ -130,7 +130,7 @@ check:
 check-long:
 	LIBAIO_RS_LONG=1 scripts/check.sh
 
-# The gate's test with threads, under what sees data races: scripts/tsan.sh, scripts/miri.sh.
+# The lock's test with threads, under what sees data races: scripts/tsan.sh, scripts/miri.sh.
 tsan miri:
 	scripts/$@.sh
 

@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 
+#ifndef SYS_rseq
+#define SYS_rseq (-1)
+#endif
 #ifndef SYS_io_pgetevents
 #define SYS_io_pgetevents (-1)
 #endif
@@ -116,9 +119,29 @@ static void restart(const int *calls, int count, unsigned listed, const char *wh
 /* From its very start without what it needs for anything else, a library has nothing but the call. */
 static void restart_without_getevents(void)
 {
-    static const int calls[] = {SYS_madvise, SYS_futex, GETEVENTS};
+    static const int calls[] = {SYS_madvise, SYS_membarrier, SYS_futex, GETEVENTS};
 
     restart(calls, COUNT(calls), SECCOMP_RET_ERRNO | ENOSYS, "no getevents");
+}
+
+/* Restartable sequences and the barrier that restarts them, each alone refused from the start. */
+static void restart_without_rseq(void)
+{
+    static const int calls[] = {SYS_rseq};
+
+    restart(calls, COUNT(calls), SECCOMP_RET_ERRNO | ENOSYS, "as ever");
+}
+
+static void restart_without_membarrier(void)
+{
+    static const int calls[] = {SYS_membarrier};
+
+    restart(calls, COUNT(calls), SECCOMP_RET_ERRNO | EPERM, "as ever");
+}
+
+static void as_ever(void)
+{
+    use(context());
 }
 
 static void no_getevents(void)
@@ -152,7 +175,7 @@ static void child_of_the_deceived(void)
 /* Some sandboxes and emulators say yes to any advice about memory, and do nothing. */
 static void restart_deceived(void)
 {
-    static const int calls[] = {SYS_madvise};
+    static const int calls[] = {SYS_madvise, SYS_membarrier};
 
     restart(calls, COUNT(calls), SECCOMP_RET_ERRNO | 0, "deceived");
 }
@@ -184,6 +207,8 @@ int main(int argc, char **argv)
     if (argc > 1) {
         if (strcmp(argv[1], "deceived") == 0)
             deceived();
+        else if (strcmp(argv[1], "as ever") == 0)
+            as_ever();
         else
             no_getevents();
         return 0;
@@ -196,7 +221,11 @@ int main(int argc, char **argv)
     in_child("child", refused);
     puts("- refused io_getevents and what the library needs, from the start");
     in_child("child", restart_without_getevents);
-    puts("- told that advice was taken which was not");
+    puts("- refused restartable sequences, from the start");
+    in_child("child", restart_without_rseq);
+    puts("- refused barriers, from the start");
+    in_child("child", restart_without_membarrier);
+    puts("- told that advice was taken and a barrier passed, which was not so");
     in_child("child", restart_deceived);
     return 0;
 }

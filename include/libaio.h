@@ -380,7 +380,6 @@ int io_queue_init(int maxevents, io_context_t *ctxp);
  *
  * Returns 0, or
  *   -EINVAL   ctx is not a context of this process
- *   -EAGAIN   as io_destroy()
  *   -ENOSYS   the kernel has no AIO
  */
 int io_queue_release(io_context_t ctx);
@@ -432,13 +431,11 @@ int io_setup(int maxevents, io_context_t *ctxp);
  *
  * Returns 0, or
  *   -EINVAL   ctx is not a context of this process, or another thread is destroying it
- *   -EAGAIN   called by a signal handler that interrupted its own thread in the middle of taking
- *             events of this very ctx (some nanoseconds): nothing was done
  *   -ENOSYS   the kernel has no AIO
  *
- * Thread-safe. With a context that the program did not make by this library, no other thread may
- * poll it (io_getevents(), io_pgetevents() or io_queue_run() with a timeout of zero) at the same
- * time. Async-signal-safe. In a forked child: -EINVAL.
+ * Thread-safe, but no other thread may poll the context (io_getevents(), io_pgetevents() or
+ * io_queue_run() with a timeout of zero) at the same time: a poll reads the ring, which goes away.
+ * Async-signal-safe. In a forked child: -EINVAL.
  * Source: io_destroy(2); kill_ioctx() in the kernel's fs/aio.c.
  */
 int io_destroy(io_context_t ctx);
@@ -499,18 +496,16 @@ int io_cancel(io_context_t ctx, struct iocb *iocb, struct io_event *evt);
  * {0,0}: not at all; on an empty context this is answered with 0 whatever the other arguments
  * are, and costs no system call.
  *
- * Events that are there are taken from the context's ring, which is in the program's memory,
- * without a system call; the kernel is asked to wait, or if the ring is not known to be safe. The
- * environment variable LIBAIO_RS_REAP=kernel, read when the library is loaded, makes it ask always.
+ * Ready events are copied from the completion ring, which is mapped into the process, without a
+ * system call. The kernel is entered only to wait, or when the ring cannot be read safely. With the
+ * environment variable LIBAIO_RS_REAP=kernel, read when the library is loaded, it takes all events.
  *
  * Returns how many were taken, fewer than min_nr if the time is over or a signal arrived, or
  *   -EINVAL   ctx is not a context of this process, or was destroyed meanwhile; min_nr or nr is
  *             out of range
- *   -EFAULT   events is nothing that a program can map, or cannot be written and the kernel was
- *             asked (they stay in the context); or timeout cannot be read
- *   -EINTR    a signal arrived before any event; never restarted, whatever SA_RESTART says. Also
- *             in a signal handler that interrupted its own thread in the middle of taking events
- *             of this very ctx
+ *   -EFAULT   events is not a user-space address, or the kernel was entered and could not write
+ *             there (the events stay queued); or timeout cannot be read
+ *   -EINTR    a signal arrived before any event; never restarted, whatever SA_RESTART says
  *   -ENOSYS   the kernel has no AIO
  *
  * Thread-safe: no completion is taken twice. Async-signal-safe. In a forked child: -EINVAL, but

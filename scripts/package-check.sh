@@ -61,7 +61,7 @@ no_paths_in() {
 debug_information() {
 	readelf --debug-dump=info "$1" > "$work/dwarf" 2> /dev/null
 	readelf --debug-dump=decodedline "$1" > "$work/lines" 2> /dev/null
-	grep -qE "DW_AT_comp_dir.*: $2\$" "$work/dwarf" && grep -q 'src/context/gate.rs' "$work/lines" &&
+	grep -qE "DW_AT_comp_dir.*: $2\$" "$work/dwarf" && grep -q 'src/context/lock.rs' "$work/lines" &&
 		grep -qE 'DW_AT_linkage_name.*io_submit|DW_AT_name.*: io_submit$' "$work/dwarf"
 }
 
@@ -177,7 +177,7 @@ check "rpm: no paths of the build" no_paths_in "$work/rpm"
 check "debuginfo: no paths of the build" no_paths_in "$work/debuginfo"
 check "debuginfo: our sources" debug_information "$(find "$work/debuginfo" -type f -name '*.debug')" \
 	"/usr/src/debug/libaio-rs-$version-.*"
-check "debugsource: has them" test -n "$(find "$work/debuginfo/usr/src" -path '*/src/context/gate.rs')"
+check "debugsource: has them" test -n "$(find "$work/debuginfo/usr/src" -path '*/src/context/lock.rs')"
 library=(build/rpm/libaio-rs-[0-9]*."$(uname -m)".rpm)
 for provided in 'libaio = 0\.3\.113' 'libaio\.so\.1\(\)\(64bit\)' \
 	'libaio\.so\.1\(LIBAIO_0\.'{1,4,5,6}'\)\(64bit\)'; do

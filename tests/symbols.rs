@@ -30,8 +30,15 @@ const EXPORTS: &[&str] = &[
 
 const VERSIONS: &[&str] = &["LIBAIO_0.1", "LIBAIO_0.4", "LIBAIO_0.5", "LIBAIO_0.6"];
 
-/// What src/settings.rs uses of a C library, if there is one.
-const FROM_LIBC: &[&str] = &["getauxval", "__environ", "environ", "gnu_get_libc_version"];
+/// What src/settings.rs and src/kernel/restartable use of a C library, if there is one.
+const FROM_LIBC: &[&str] = &[
+    "getauxval",
+    "__environ",
+    "environ",
+    "gnu_get_libc_version",
+    "__rseq_offset",
+    "__rseq_size",
+];
 
 fn readelf(option: &str, file: &Path) -> String {
     text(&run(Command::new("readelf").args(["-W", option]).arg(file)).stdout)
@@ -141,10 +148,14 @@ fn check_dynamic_section(how: &str, library: &Path) {
         }
         assert!(!dynamic.contains(tag), "{how} has {tag}: {dynamic}");
     }
-    // One constructor: `when_loaded` in src/context/listed.rs.
+    // One constructor: `when_loaded` in src/context/registry.rs.
     let constructors = dynamic.lines().find(|line| line.contains("(INIT_ARRAYSZ)"));
     let size = constructors.and_then(|line| line.split_whitespace().nth(2));
-    let expected = (!libc_is_needed && cfg!(target_pointer_width = "64")).then_some("8");
+    let expected = Some(if cfg!(target_pointer_width = "64") {
+        "8"
+    } else {
+        "4"
+    });
     assert_eq!(size, expected, "{how}: {dynamic}");
     // For the environment, if the program has them. Linkers add relative ones of their own.
     let is_optional = |line: &str| {

@@ -2,7 +2,7 @@
 //! call to a [`Context`], and everything behind it is one of the servers.
 //!
 //! Completions have two servers: the ring, which is in this process's memory, and the kernel. The
-//! ring serves contexts that this library set up and that are still listed (`reap.rs`). Any other
+//! ring serves contexts that this library set up and that are still listed (`getevents.rs`). Any other
 //! handle, be it a context that the program made with the raw system call, a ring moved by
 //! `mremap(2)`, a context already destroyed, or a number that never was one, is the kernel's.
 

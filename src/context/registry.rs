@@ -26,10 +26,26 @@ const SETS: usize = 512;
 #[repr(align(64))]
 struct Set([AtomicUsize; WAYS]);
 
-/// Alone on its pages, of whatever size: the kernel wipes whole ones. (On machines with pages of
-/// another size than here it refuses, and no context is listed.)
-#[cfg_attr(target_arch = "aarch64", repr(align(65536)))]
-#[cfg_attr(not(target_arch = "aarch64"), repr(align(4096)))]
+/// Alone on its pages, of whatever size, because the kernel wipes whole ones: 4 KiB on some machines,
+/// up to 64 KiB on the others.
+#[cfg_attr(
+    any(
+        target_arch = "x86",
+        target_arch = "x86_64",
+        target_arch = "s390x",
+        target_arch = "riscv64"
+    ),
+    repr(align(4096))
+)]
+#[cfg_attr(
+    not(any(
+        target_arch = "x86",
+        target_arch = "x86_64",
+        target_arch = "s390x",
+        target_arch = "riscv64"
+    )),
+    repr(align(65536))
+)]
 struct Pages {
     locks: [Set; SETS],
     /// For each set, the threads in the kernel with a handle that is not listed.
