@@ -116,11 +116,6 @@ static void beside_its_own(body *last)
     in_child("child", make_own_first);
 }
 
-/*
- * Where completions are taken from the ring, the library tells a child from the process that made
- * the context. Elsewhere it dies of some of these calls, as the original does of all.
- */
-#if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__) || defined(__riscv))
 /* The kernel takes a ring's pages away a little later than its context. */
 static void wait_until_it_is_gone(void)
 {
@@ -202,9 +197,6 @@ static void ask_for_rings_that_are_gone(void)
     EACH(refused, after_the_parents_exit);
     EACH(waits, after_the_parents_exit);
 }
-#else
-static void ask_for_rings_that_are_gone(void) {}
-#endif
 
 int main(void)
 {
