@@ -140,6 +140,7 @@ fn references_lead_somewhere() {
         "ldconfig.8",
         "longjmp.3",
         "madvise.2",
+        "clone.2",
         "membarrier.2",
         "mremap.2",
         "poll.2",
