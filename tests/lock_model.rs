@@ -18,10 +18,10 @@ mod entry;
 mod lock;
 #[path = "support/no_lock.rs"]
 mod no_lock;
-#[path = "../src/kernel/restartable/section.rs"]
+#[path = "../src/sys/restartable/section.rs"]
 mod restartable;
 /// Where lock.rs looks for a section's outcome.
-mod kernel {
+mod sys {
     pub(crate) use super::restartable;
 }
 

@@ -12,11 +12,8 @@ use support::{
     Installation,
 };
 
-/// Machines on which build.rs sets cfg(reaps_in_user_space).
-const REAPS: bool = cfg!(all(
-    target_pointer_width = "64",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-));
+/// Whether build.rs found restartable sections in the CPU's file.
+const REAPS: bool = cfg!(reaps_in_user_space);
 
 /// How a program comes to the library.
 #[derive(Clone, Copy, Debug, PartialEq)]

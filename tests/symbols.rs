@@ -30,7 +30,7 @@ const EXPORTS: &[&str] = &[
 
 const VERSIONS: &[&str] = &["LIBAIO_0.1", "LIBAIO_0.4", "LIBAIO_0.5", "LIBAIO_0.6"];
 
-/// What src/settings.rs and src/kernel/restartable use of a C library, if there is one.
+/// What src/settings.rs and src/sys/restartable use of a C library, if there is one.
 const FROM_LIBC: &[&str] = &[
     "getauxval",
     "__environ",
