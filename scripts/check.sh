@@ -1,5 +1,6 @@
 #!/bin/sh
-# make check: every test there is, real programs included, and one line with the counts.
+# make check: every test there is, real programs included; then one line for each test file, and one
+# with the counts.
 set -u
 cd "$(dirname "$0")/.." || exit
 scripts/setup-tests.sh
@@ -13,17 +14,42 @@ trap 'rm -f "$log"' EXIT
 # Each test program closes with "test result: …. P passed; F failed; I ignored; …". A test that
 # could not run says "SKIPPED TEST", and the test harness counts it as passed; a row of a C program
 # that could not run says "SKIP". A program that is not installed is ignored, and so counted already.
+# What a test has measured is on lines with "RESULT", and how far a model came on one with "MODEL".
 awk '
-	/^test result: / { for (i = 1; i < NF; i++) {
-		if ($(i + 1) == "passed;") passed += $i
-		if ($(i + 1) == "failed;") failed += $i
-		if ($(i + 1) == "ignored;") skipped += $i } }
-	/SKIPPED TEST / { passed--; skipped++ }
-	/^SKIP / && !/^SKIP programs::/ { skipped++ }
+	# The last test file is over. One that dies has no result line.
+	function conclude() {
+		if (file == "")
+			return
+		if (took == "")
+			f++
+		passed += p; failed += f; skipped += s
+		if (all + cut > 0)
+			notes = sprintf("; %d models run through, %d cut short", all, cut) notes
+		if (p + f + s > 0)
+			lines = lines sprintf("%s: %d passed, %d failed, %d skipped, %s%s\n", file, p, f, s,
+				took == "" ? "died" : took " s", notes)
+		file = took = notes = ""
+		p = f = s = all = cut = 0
+	}
+	{ gsub(/\033\[[0-9;]*m/, "") }
+	/^ *Running .*\(.*\)$/ { conclude(); file = $2 == "unittests" ? $3 : $2 }
+	/^test result: / {
+		took = $NF
+		sub(/s$/, "", took)
+		for (i = 1; i < NF; i++) {
+			if ($(i + 1) == "passed;") p += $i
+			if ($(i + 1) == "failed;") f += $i
+			if ($(i + 1) == "ignored;") s += $i } }
+	/SKIPPED TEST / { p--; s++ }
+	/^SKIP / && !/^SKIP programs::/ { s++ }
+	/RESULT / { text = $0; sub(/.*RESULT /, "", text); notes = notes "; " text }
+	/MODEL all / { all++ }
+	/MODEL not all / { cut++ }
 	/^exit status / { status = $3 }
 	END {
-		# A build that fails, or a test program that dies, has no result line.
+		conclude()
+		# A build that fails has no result at all.
 		if (status != 0 && failed == 0) failed = 1
-		printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
+		printf "%s%d passed, %d failed, %d skipped\n", lines, passed, failed, skipped
 		exit failed != 0
 	}' "$log"

@@ -209,6 +209,11 @@ pub fn has(program: impl AsRef<OsStr>) -> bool {
     Command::new(program).arg("--version").output().is_ok()
 }
 
+/// Says what a test has measured, for docs/testing.md. Straight to the terminal, as `skip` does.
+pub fn result(measured: &str) {
+    let _ = writeln!(std::io::stdout(), "RESULT {}", measured.trim_end());
+}
+
 /// Says that a test did not run. Straight to the terminal, since the test harness keeps what
 /// passing tests print; `make check` counts these lines, and takes them off the passes.
 pub fn skip(what: &str, why: &str) {
