@@ -22,6 +22,9 @@ awk '
 			return
 		if (took == "")
 			f++
+		# What it skipped, and what would have been taken off its passes.
+		if (p < 0)
+			p = 0
 		passed += p; failed += f; skipped += s
 		if (all + cut > 0)
 			notes = sprintf("; %d models run through, %d cut short", all, cut) notes

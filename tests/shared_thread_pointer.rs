@@ -42,7 +42,10 @@ fn takes(library: &Path, arguments: &[&str], expected: &[i32]) {
         .env("LD_PRELOAD", library);
     let output = attempt(&mut command);
     if expected.contains(&TWICE_OR_LOST) {
-        result(&format!("child {}: {}", arguments.concat(), text(&output.stdout)));
+        result(&format!(
+            "beside a child {arguments:?}: {}",
+            text(&output.stdout)
+        ));
     }
     let ended = output.status.code();
     assert!(
