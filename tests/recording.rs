@@ -237,7 +237,10 @@ fn an_interrupted_command_leaves_the_row() {
     );
     let output = attempt(command.process_group(0));
     assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("interrupted; nothing is recorded"));
     assert_eq!(page(tree.path()), before);
+    let left = std::fs::read_dir(tree.path().join("build")).expect("it was made");
+    assert_eq!(left.count(), 0);
 }
 
 /// Each reads the whole page, and writes the whole page.
