@@ -41,6 +41,7 @@ fn what_the_cpu_can_do(root: &Path) {
     let text = file.map(|file| read(&file)).unwrap_or_default();
     if text.contains("pub const REAPS: bool = true;")
         && cfg("CARGO_CFG_TARGET_POINTER_WIDTH") == "64"
+        && cfg("CARGO_CFG_TARGET_ENDIAN") == "little"
     {
         println!("cargo:rustc-cfg=reaps_in_user_space");
     }

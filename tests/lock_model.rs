@@ -103,6 +103,8 @@ impl Checked for AtomicUsize {
 struct NoBarrier(AtomicUsize);
 /// A word whose kernel refuses to restart sections, and says so.
 struct Refusing(AtomicUsize);
+/// A word whose kernel says that it restarts sections, but refuses.
+struct Failing(AtomicUsize);
 /// A word whose last sections are always aborted.
 struct Aborting(AtomicUsize);
 
@@ -162,6 +164,7 @@ like_loom!(
     |turn| turn < 2,
     Word::store_if
 );
+like_loom!(Failing, 0, true, || false, |turn| turn < 1, Word::store_if);
 like_loom!(
     Aborting,
     0,
@@ -379,6 +382,21 @@ impl<W: Word<Area = usize> + Checked + 'static> World<W> {
             if entry.is_live(RING) {
                 return self.ring.take_as_owner(&owner, 1).unwrap_or_default();
             }
+        }
+        Vec::new()
+    }
+
+    /// The call puts its name into the lock, in the place of an owner's, and is left by a jump before
+    /// the kernel has restarted that owner's section.
+    fn rob_and_vanish(&self, number: usize) -> Vec<u32> {
+        let word = self.lock.load(Ordering::Relaxed);
+        let owner = usize::MAX << 11;
+        if word & owner != 0 {
+            // As `Lock::take_over` does. The name is that of the next call by this thread.
+            let name = OURS | (number * 4096) >> 3 << 11;
+            let _ = self
+                .lock
+                .compare_exchange(word, name, Ordering::Acquire, Ordering::Relaxed);
         }
         Vec::new()
     }
@@ -762,6 +780,42 @@ fn a_robber_that_is_robbed() {
             2,
             &[World::reap, World::take_and_vanish, World::own_and_vanish],
         );
+    });
+}
+
+/// Nor is a call that was left in the middle of that, before the section was restarted.
+#[test]
+fn a_robber_that_never_comes_back() {
+    fn rob_and_reap(world: &World<AtomicUsize>, number: usize) -> Vec<u32> {
+        world.rob_and_vanish(number);
+        world.reap(number)
+    }
+    fn rob_and_enter(world: &World<AtomicUsize>, number: usize) -> Vec<u32> {
+        world.rob_and_vanish(number);
+        world.reap_in_kernel(number)
+    }
+    for then in [rob_and_reap as Reaper<AtomicUsize>, rob_and_enter] {
+        model(2, move || _ = run(&World::new(), 2, &[World::reap, then]));
+    }
+}
+
+/// The kernel says that it restarts sections, and does not: a call that has put its name into the
+/// lock ends without an answer, and so does its next attempt.
+#[test]
+fn a_kernel_that_fails_to_restart_sections() {
+    model(2, || {
+        let world = World::with_ring(|_| Failing(AtomicUsize::new(0)));
+        run(&world, 2, &[World::reap, World::reap]);
+    });
+    model(1, || {
+        let world = World::with_ring(|_| Failing(AtomicUsize::new(0)));
+        drop(world.entry().lock.own(call_of(1), 1));
+        for _ in 0..2 {
+            let refused = world.entry().lock.own(call_of(2), 2);
+            assert_eq!(refused.err(), Some(Refused::Owner));
+            let refused = world.entry().lock.enter(call_of(2));
+            assert!(matches!(refused, Err(Refused::Owner)));
+        }
     });
 }
 

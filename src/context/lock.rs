@@ -18,8 +18,8 @@
 //!   (`membarrier(2)`). An owner touches the ring in such sections only, and each begins with a
 //!   look at this word; so from then on the former owner has either committed or changes nothing.
 //! * If the word names this very call before it owns the lock, a call that had the same place on
-//!   the stack was left by a jump or ended with its thread. Nothing of it runs: the lock is this
-//!   call's.
+//!   the stack was left by a jump or ended with its thread. Nothing of it runs; but it may have put
+//!   its name into the word and not come to the restart, so that is made up for.
 //! * *Ours* says that the word belongs to this process. It is wiped in a forked child (see
 //!   `registry.rs`), where the kernel knows nothing of the parent's contexts either.
 //!
@@ -73,6 +73,14 @@ impl Call {
     pub fn at(stack_pointer: usize) -> Call {
         Call((stack_pointer >> 3) << OWNER_SHIFT)
     }
+}
+
+/// How often a call has looked at an owner.
+#[derive(Default)]
+struct Patience {
+    /// The word, with that owner.
+    met: usize,
+    turn: u32,
 }
 
 /// Why a call does not get the lock.
@@ -137,7 +145,7 @@ impl<'a, W: Word> Lock<'a, W> {
 
     /// Becomes the owner, if necessary by taking the lock from one that does not give it up.
     pub fn own(self, call: Call, area: W::Area) -> Result<Owner<'a, W>, Refused> {
-        let mut turn = 0;
+        let mut patience = Patience::default();
         loop {
             let word = self.0.load(Relaxed);
             if word & OURS == 0 {
@@ -151,7 +159,7 @@ impl<'a, W: Word> Lock<'a, W> {
                     .0
                     .compare_exchange(word, word | call.0, Acquire, Relaxed)
                     .is_ok(),
-                _ => self.take_over(word, call, &mut turn)?,
+                _ => self.take_over(word, call, &mut patience)?,
             };
             if owned {
                 return Ok(Owner {
@@ -174,10 +182,10 @@ impl<'a, W: Word> Lock<'a, W> {
     }
 
     fn enter_with(self, call: Call, ours: usize) -> Result<Reader<'a, W>, Refused> {
-        let mut turn = 0;
+        let mut patience = Patience::default();
         loop {
             let word = self.0.load(Relaxed);
-            if word & OWNER != 0 && !self.take_over(word, call, &mut turn)? {
+            if word & OWNER != 0 && !self.take_over(word, call, &mut patience)? {
                 continue;
             }
             // If the lock was taken from an owner, the word is now as it was but for the name.
@@ -216,18 +224,19 @@ impl<'a, W: Word> Lock<'a, W> {
     /// call now, and no section of another call has any effect. False: look again.
     #[cold]
     #[inline(never)]
-    fn take_over(self, word: usize, call: Call, turn: &mut u32) -> Result<bool, Refused> {
-        if word & OWNER == call.0 {
-            return Ok(true);
+    fn take_over(self, word: usize, call: Call, patience: &mut Patience) -> Result<bool, Refused> {
+        let is_own = word & OWNER == call.0;
+        if patience.met != word {
+            // Another owner than the one before: nobody keeps the lock for long.
+            *patience = Patience { met: word, turn: 0 };
         }
-        if *turn < W::PATIENCE || !W::can_restart_others() {
-            *turn += 1;
-            return match W::wait(*turn - 1) {
+        if !is_own && (patience.turn < W::PATIENCE || !W::can_restart_others()) {
+            patience.turn += 1;
+            return match W::wait(patience.turn - 1) {
                 true => Ok(false),
                 false => Err(Refused::Owner),
             };
         }
-        *turn = 0;
         let taken = (word & !OWNER) | call.0;
         if self
             .0
@@ -237,12 +246,16 @@ impl<'a, W: Word> Lock<'a, W> {
             return Ok(false);
         }
         // Until the kernel has restarted them, the former owner may still be in a section that has
-        // seen its own name. If it refuses, the word keeps this call's name, and whoever comes next
-        // has to do the same.
-        match W::restart_others() {
-            true => Ok(true),
-            false => Err(Refused::Owner),
+        // seen its own name. If the kernel refuses for good, the word keeps this call's name, and
+        // whoever comes next has to do the same, this call included.
+        let mut turn = W::PATIENCE;
+        while !W::restart_others() {
+            if !W::wait(turn) {
+                return Err(Refused::Owner);
+            }
+            turn += 1;
         }
+        Ok(true)
     }
 }
 

@@ -75,6 +75,11 @@ pub unsafe fn destroy(ctx: io_context_t) -> Result {
     let answer = match entry.enter(address, this_call()) {
         Ok(Some(reader)) => {
             let answer = destroy();
+            // Another thread had destroyed the ring already, and this call a later one at the same
+            // address, which was listed meanwhile.
+            if answer.is_ok() && !retired {
+                entry.retire(address);
+            }
             reader.leave();
             answer
         }

@@ -37,6 +37,8 @@ struct Pages {
     locks: [Set; SETS],
     /// For each set, the threads in the kernel with a handle that is not listed.
     unlisted: [AtomicUsize; SETS],
+    /// For each set, whether a thread is listing a ring.
+    listing: [AtomicUsize; SETS],
 }
 
 // The constants are only the initial values.
@@ -56,6 +58,7 @@ static SLOTS: [Set; SETS] = EMPTY;
 static WIPED: Pages = Pages {
     locks: EMPTY,
     unlisted: [ZERO; SETS],
+    listing: [ZERO; SETS],
 };
 
 /// Fault injection: disables the locks, so that tests/stress.rs can prove it would notice. Needs both
@@ -119,8 +122,8 @@ impl Word for AtomicUsize {
     /// owner that was preempted may have a lower priority than this thread, so it does not yield.
     fn wait(turn: u32) -> bool {
         match turn {
-            0..=99 => core::hint::spin_loop(),
-            100..=209 => memory::sleep((turn as i64 - 99).min(20) * 50_000),
+            0..=19 => core::hint::spin_loop(),
+            20..=129 => memory::sleep((turn as i64 - 19).min(20) * 50_000),
             _ => return false,
         }
         true
@@ -245,9 +248,21 @@ pub fn add(address: usize, call: Call) {
     if !is_wiped_by_fork() {
         return;
     }
-    let unlisted = &WIPED.unlisted[set_of(address)];
+    let set = set_of(address);
+    // One at a time, or one ring could get two entries: another thread may destroy this ring and set
+    // up the next one at its address meanwhile. That one is not listed then; nobody waits here. If
+    // this thread never comes back, no ring is listed in this set any more.
+    let listing = &WIPED.listing[set];
+    if listing
+        .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
+        .is_err()
+    {
+        return;
+    }
+    let unlisted = &WIPED.unlisted[set];
     let again = entries(address).any(|entry| entry.rebind(address, call, unlisted));
     let _ = again || entries(address).any(|entry| entry.bind(address, unlisted));
+    listing.store(0, Ordering::Release);
 }
 
 /// Whether contexts are listed: only if a forked child is sure to find their locks wiped.

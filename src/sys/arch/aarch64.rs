@@ -4,6 +4,10 @@ use core::arch::asm;
 use libc::c_long;
 
 pub const REAPS: bool = true;
+/// Linux 6.19 to 7.0.13 does not restart sections on arm64, although it says so (commit 411c1cf43039,
+/// "arm64/entry: Fix arm64-specific rseq brokenness").
+pub const BROKEN_KERNELS: Option<core::ops::Range<u64>> =
+    Some((6 << 32 | 19 << 16)..(7 << 32 | 14));
 pub const LARGEST_PAGE: usize = 65536;
 pub const KERNEL_SIGSET_SIZE: usize = 8;
 pub const SYS_IO_PGETEVENTS: c_long = 292;

@@ -3,6 +3,7 @@
 //! | item | |
 //! |---|---|
 //! | `REAPS` | whether completions may be taken from the ring: whether there are sections here |
+//! | `BROKEN_KERNELS` | which versions do not restart sections although they say so, where there are sections |
 //! | `LARGEST_PAGE` | the largest page that its kernels may be built with |
 //! | `SYS_IO_PGETEVENTS`, `KERNEL_SIGSET_SIZE` | from `asm/unistd.h`, `asm/signal.h` |
 //! | `Register`, `syscall1` to `syscall6` | how a system call is made |

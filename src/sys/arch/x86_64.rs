@@ -5,6 +5,7 @@ use core::arch::asm;
 use libc::c_long;
 
 pub const REAPS: bool = true;
+pub const BROKEN_KERNELS: Option<core::ops::Range<u64>> = None;
 pub const LARGEST_PAGE: usize = 4096;
 pub const KERNEL_SIGSET_SIZE: usize = 8;
 /// x32 marks its calls by a bit.

@@ -15,6 +15,8 @@
 mod section;
 
 use super::arch;
+#[cfg(reaps_in_user_space)]
+use super::syscall::pointer;
 use super::syscall::{call, long};
 pub use arch::stack_pointer;
 use core::sync::atomic::{AtomicIsize, Ordering::Relaxed};
@@ -110,9 +112,40 @@ fn registered_offset() -> Option<isize> {
     // runs; each is 0 or the address of the C library's constant.
     let registered = unsafe { &REGISTERED };
     let (&offset, &size) = (registered.offset?, registered.size?);
+    let is_broken = arch::BROKEN_KERNELS.is_some_and(|kernels| kernels.contains(&kernel_version()));
     // SAFETY: the C library says so, if it says that the area has a size.
-    let can = size != 0 && unsafe { Area::at(offset) }.is_some() && can_restart_others();
+    let can =
+        !is_broken && size != 0 && unsafe { Area::at(offset) }.is_some() && can_restart_others();
     (can && membarrier(REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0).then_some(offset)
+}
+
+/// What `uname(2)` calls the release: the numbers that it begins with, one in each 16 bits.
+#[cfg(reaps_in_user_space)]
+fn kernel_version() -> u64 {
+    let mut names = core::mem::MaybeUninit::<libc::utsname>::uninit();
+    // SAFETY: the kernel writes the structure.
+    if unsafe { call!(libc::SYS_uname, pointer(names.as_mut_ptr())) } != 0 {
+        return 0;
+    }
+    // SAFETY: it has.
+    let names = unsafe { names.assume_init_ref() };
+    let mut version = 0;
+    let mut number = 0;
+    let mut parts = 0;
+    for &byte in names.release.iter() {
+        match byte as u8 {
+            digit @ b'0'..=b'9' => number = number * 10 + u64::from(digit - b'0') & 0xffff,
+            end => {
+                version = version << 16 | number;
+                number = 0;
+                parts += 1;
+                if end != b'.' || parts == 3 {
+                    break;
+                }
+            }
+        }
+    }
+    version << (16 * (3 - parts))
 }
 
 /// Section: reads four words, the second with acquire, if `lock` holds `owned`.
@@ -180,13 +213,15 @@ pub fn can_restart_others() -> bool {
 /// Restarts every section that another thread of this process is in, and orders memory: what those
 /// threads stored before is seen afterwards. Whether the kernel did it.
 pub fn restart_others() -> bool {
+    // A process that was restored from a checkpoint may have lost its registration.
     membarrier(PRIVATE_EXPEDITED_RSEQ) == 0
+        || membarrier(REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0
+            && membarrier(PRIVATE_EXPEDITED_RSEQ) == 0
 }
 
 // `enum membarrier_cmd` in the kernel's `linux/membarrier.h`.
 const QUERY: c_long = 0;
 const PRIVATE_EXPEDITED_RSEQ: c_long = 1 << 7;
-#[cfg(reaps_in_user_space)]
 const REGISTER_PRIVATE_EXPEDITED_RSEQ: c_long = 1 << 8;
 
 fn membarrier(command: c_long) -> isize {
