@@ -134,7 +134,7 @@ fn kernel_version() -> u64 {
     let mut parts = 0;
     for &byte in names.release.iter() {
         match byte as u8 {
-            digit @ b'0'..=b'9' => number = number * 10 + u64::from(digit - b'0') & 0xffff,
+            digit @ b'0'..=b'9' => number = (number * 10 + u64::from(digit - b'0')) & 0xffff,
             end => {
                 version = version << 16 | number;
                 number = 0;
