@@ -3,7 +3,7 @@
 
 use crate::machine::{Answers, Machine, Over};
 use crate::program::{self, Measure};
-use crate::support::{attempt, report, root, text};
+use crate::support::{attempt, ours, report, root, text};
 use crate::way::Linking;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -129,8 +129,8 @@ fn fill(
             let file = files.join(&name);
             let built = if way.linking == Linking::Beside && over == Over::Original {
                 // The very file that ours serves, too.
-                let ours = files.join(directory(Over::Ours)).join(&program.name);
-                std::fs::copy(ours, &file)
+                let the_other = files.join(directory(Over::Ours)).join(&program.name);
+                std::fs::copy(the_other, &file)
                     .map(drop)
                     .map_err(|error| error.to_string())
             } else {
@@ -148,7 +148,7 @@ fn fill(
     if way.linking == Linking::Beside {
         let stress = root().join("tests/stress.c");
         let file = files.join(directory(Over::Ours)).join(STRESS);
-        match way.compile(&stress, machine.ours(), machine.original, &file) {
+        match way.compile(&stress, ours(), machine.original, &file) {
             Ok(()) => list.push_str("ours/stress 10 50000\n"),
             Err(error) => {
                 not_built.insert((STRESS.to_string(), Over::Ours), error);

@@ -2,10 +2,9 @@
 
 use crate::boot::Boot;
 use crate::program::Program;
-use crate::support::{attempt, has, ours, report, root, run, scratch, skip, text, Installation};
-use crate::way::{Compiler, Linking, Way};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use crate::support::{attempt, has, ours, report, scratch, skip, text, Installation};
+use crate::way::{Compiler, Linking, Way, ENVIRONMENTS};
+use std::path::PathBuf;
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Over {
@@ -41,7 +40,6 @@ pub struct Machine {
     /// Empty for this one.
     pub name: String,
     pub original: &'static Installation,
-    ours: Option<&'static Installation>,
     pub ways: Vec<Way>,
     /// The way in which the original is asked.
     pub oracle: Way,
@@ -59,7 +57,6 @@ impl Machine {
         Machine {
             name: String::new(),
             original,
-            ours: None,
             oracle: ways[0].clone(),
             ways,
             boot: None,
@@ -67,18 +64,16 @@ impl Machine {
     }
 
     /// The one that a script says: see scripts/differential.sh.
-    pub fn from_environment() -> Option<Machine> {
+    pub fn from_environment(original: &'static Installation) -> Option<Machine> {
         let optional = |name: &str| std::env::var(format!("LIBAIO_RS_{name}")).ok();
         let needed =
             |name: &str| optional(name).unwrap_or_else(|| panic!("LIBAIO_RS_{name} is not set"));
         let name = optional("MACHINE")?;
-        let compiler = Compiler::Cross {
-            prefix: needed("COMPILER"),
-            libraries: optional("LIBRARIES").map(PathBuf::from),
-        };
+        let compiler = Compiler::Foreign(optional("LIBRARIES").map(PathBuf::from));
         let boot = optional("BOOT").map(Boot::new);
         let mut ways = Vec::new();
-        for way in needed("WAYS").split_whitespace() {
+        let (wanted, cpu) = (needed("WAYS"), needed("CPU"));
+        for way in wanted.split_whitespace() {
             let linking = match way.strip_suffix("_time64").unwrap_or(way) {
                 "linked" => Linking::Linked,
                 "static" => Linking::Static,
@@ -86,22 +81,23 @@ impl Machine {
                 "beside" => Linking::Beside,
                 _ => panic!("LIBAIO_RS_WAYS: there is no way {way}"),
             };
-            ways.push(Way {
-                name: format!("{name}_{way}"),
-                linking,
-                compiler: compiler.clone(),
-                cpu: needed("CPU"),
-                time64: way.ends_with("_time64"),
-                environment: &[],
-            });
+            for (suffix, environment) in ENVIRONMENTS {
+                ways.push(Way {
+                    name: format!("{name}_{way}{suffix}"),
+                    linking,
+                    compiler: compiler.clone(),
+                    cpu: cpu.clone(),
+                    time64: way.ends_with("_time64"),
+                    environment,
+                });
+            }
         }
         assert!(
             boot.is_none() || ways.len() == 1,
             "a booted machine has one way"
         );
         Some(Machine {
-            original: unpacked(Path::new(&needed("ORIGINAL")), &format!("{name}-original")),
-            ours: Some(built(Path::new(&needed("OURS")), &format!("{name}-ours"))),
+            original,
             oracle: ways.first().expect("LIBAIO_RS_WAYS has a way").clone(),
             name,
             ways,
@@ -109,15 +105,10 @@ impl Machine {
         })
     }
 
-    /// On this machine it is built when it is first asked for.
-    pub fn ours(&self) -> &'static Installation {
-        self.ours.unwrap_or_else(ours)
-    }
-
     pub fn library(&self, over: Over) -> &'static Installation {
         match over {
             Over::Original => self.original,
-            Over::Ours => self.ours(),
+            Over::Ours => ours(),
         }
     }
 
@@ -143,44 +134,4 @@ impl Machine {
             _ => way.file(self.library(over)),
         }
     }
-}
-
-/// A libaio that was unpacked below a directory.
-fn unpacked(root: &Path, place: &str) -> &'static Installation {
-    let find = |name: &str| {
-        let found = run(Command::new("find").arg(root).args(["-name", name]));
-        let found = text(&found.stdout).lines().next().map(PathBuf::from);
-        found.unwrap_or_else(|| panic!("no {name} in {}", root.display()))
-    };
-    let (shared, archive) = (find("libaio.so.1"), find("libaio.a"));
-    install(root.join("usr/include"), &shared, archive, place)
-}
-
-/// What `make` has built in a directory.
-fn built(directory: &Path, place: &str) -> &'static Installation {
-    let (shared, archive) = (
-        directory.join("libaio.so.1.0.2"),
-        directory.join("libaio.a"),
-    );
-    install(root().join("include"), &shared, archive, place)
-}
-
-/// The shared library, under the two names by which programs are linked and started.
-fn install(
-    include: PathBuf,
-    shared: &Path,
-    archive: PathBuf,
-    place: &str,
-) -> &'static Installation {
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(place);
-    let _ = std::fs::remove_dir_all(&place);
-    std::fs::create_dir_all(&place).expect("the target directory is writable");
-    let installed = place.join("libaio.so.1");
-    std::fs::copy(shared, &installed).unwrap_or_else(|error| panic!("{shared:?}: {error}"));
-    std::os::unix::fs::symlink("libaio.so.1", place.join("libaio.so")).expect("it is empty");
-    Box::leak(Box::new(Installation {
-        include,
-        shared: installed,
-        archive,
-    }))
 }

@@ -23,19 +23,17 @@ use program::{Measure, Program};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, OnceLock};
-use support::{attempt, original, run, scratch, skip, text};
+use support::{attempt, original, ours, run, scratch, skip, text};
 use way::{Linking, Way};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let machine = match (Machine::from_environment(), original()) {
-        (Some(machine), _) => machine,
-        (None, Some(original)) => Machine::here(original),
-        (None, None) => {
-            skip("differential tests", "the original is not installed");
-            return ExitCode::SUCCESS;
-        }
+    let Some(original) = original() else {
+        skip("differential tests", "the original is not installed");
+        return ExitCode::SUCCESS;
     };
+    let machine = Machine::from_environment(original);
+    let machine = machine.unwrap_or_else(|| Machine::here(original));
     let machine: &'static Machine = Box::leak(Box::new(machine));
     let mut trials = vec![
         Trial::test("the_two_libraries_differ", || two_libraries(machine)),
@@ -178,7 +176,7 @@ fn names_only(printed: &str, file: Option<&Path>) -> Result<(), String> {
 
 /// Whoever serves, it is not one library under two names.
 fn two_libraries(machine: &Machine) -> Result<(), Failed> {
-    let (theirs, ours) = (machine.original, machine.ours());
+    let (theirs, ours) = (machine.original, ours());
     for (theirs, ours) in [
         (&theirs.shared, &ours.shared),
         (&theirs.archive, &ours.archive),
@@ -195,7 +193,7 @@ fn musl_programs(machine: &Machine, way: &Way) -> Result<(), Failed> {
     let place = scratch();
     let program = place.path().join("program");
     let source = support::root().join("c-tests/which.c");
-    way.compile(&source, machine.ours(), machine.original, &program)?;
+    way.compile(&source, ours(), machine.original, &program)?;
     let segments = run(Command::new("readelf").args(["-Wl"]).arg(&program));
     if !text(&segments.stdout).contains("ld-musl") {
         return Err("musl's loader does not run the program".into());

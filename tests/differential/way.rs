@@ -25,18 +25,14 @@ pub enum Compiler {
     Here,
     /// For musl.
     Musl,
-    /// Another machine's: what its name begins with, and where its C library and loader are if that
-    /// is not where the system has them.
-    Cross {
-        prefix: String,
-        libraries: Option<PathBuf>,
-    },
+    /// Another machine's, and where its C library and loader are if the system does not have them.
+    Foreign(Option<PathBuf>),
 }
 
 /// What the environment of a program has besides; each is a suffix of a way's name. A server of
 /// contexts is one more line.
 type Environment = (&'static str, &'static [(&'static str, &'static str)]);
-const ENVIRONMENTS: [Environment; 1] = [("", &[])];
+pub const ENVIRONMENTS: [Environment; 1] = [("", &[])];
 
 #[derive(Clone, Debug)]
 pub struct Way {
@@ -131,12 +127,10 @@ impl Way {
             _ => original,
         };
         let is_cpp = source.extension() == Some(OsStr::new("cc"));
-        let mut compile = match (&self.compiler, is_cpp) {
-            (Compiler::Here, false) => cc(),
-            (Compiler::Here, true) => cxx(),
-            (Compiler::Musl, _) => musl_gcc(program.parent().expect("in a directory")),
-            (Compiler::Cross { prefix, .. }, false) => Command::new(format!("{prefix}-gcc")),
-            (Compiler::Cross { prefix, .. }, true) => Command::new(format!("{prefix}-g++")),
+        let mut compile = match (self.is_musl(), is_cpp) {
+            (true, _) => musl_gcc(program.parent().expect("in a directory")),
+            (false, true) => cxx(),
+            (false, false) => cc(),
         };
         compile
             .arg(if is_cpp { "-std=gnu++17" } else { "-std=gnu11" })
@@ -159,11 +153,7 @@ impl Way {
         if self.linking == Linking::Beside {
             compile.arg("-Wl,-rpath,$ORIGIN");
         }
-        if let Compiler::Cross {
-            libraries: Some(libraries),
-            ..
-        } = &self.compiler
-        {
+        if let Compiler::Foreign(Some(libraries)) = &self.compiler {
             let libraries = libraries.display();
             compile
                 .arg(format!("-Wl,--dynamic-linker={libraries}/ld-linux.so.2"))
