@@ -50,7 +50,7 @@ make_initramfs() {
 # Nothing for programs of another machine, which are static. Threads that are cancelled ask for
 # libgcc at run time; other programs are linked with it.
 libraries() {
-	[ "$LIBAIO_RS_CPU" = amd64 ] || return 0
+	case $LIBAIO_RS_FOREIGN_TARGET in x86_64-*) ;; *) return 0 ;; esac
 	for program in "$work"/files/ours/*; do
 		ldd "$program"
 	done | grep -o ' /[^ ]*\|^[[:space:]]*/[^ ]*' | tr -d '[:blank:]' | grep -v "^$work" | sort -u
@@ -90,16 +90,16 @@ choose_accelerator() {
 }
 
 run_machine() {
-	case $LIBAIO_RS_CPU in
-	amd64)
+	case $LIBAIO_RS_FOREIGN_TARGET in
+	x86_64-*)
 		choose_accelerator
 		amd64 1200
 		;;
-	arm64)
+	aarch64-*)
 		emulate 1200 qemu-system-aarch64 -M virt -cpu cortex-a72 \
 			-append 'console=ttyAMA0 panic=-1 quiet' -device virtio-blk-device,drive=disk
 		;;
-	s390x)
+	s390x-*)
 		emulate 1200 qemu-system-s390x -M s390-ccw-virtio \
 			-append 'console=ttysclp0 panic=-1 quiet' -device virtio-blk-ccw,drive=disk
 		;;

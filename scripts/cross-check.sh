@@ -12,14 +12,12 @@ cd "$(dirname "$0")/.."
 # check WHAT: the tests over the library of $target.
 check() {
 	echo "$1:"
-	LIBAIO_RS_FOREIGN_TARGET=$target
-	export LIBAIO_RS_FOREIGN_TARGET
 	unset LIBAIO_RS_NO_ORIGINAL
 	if [ "$debian" = - ]; then
 		export LIBAIO_RS_NO_ORIGINAL=1
 	fi
 	case $libc in amd64) prefix=$compiler ;; *) prefix=$cross/bin/$compiler ;; esac
-	on_foreign "$prefix" "$PWD/build/$target" "$cross/libaio/$debian" \
+	on_foreign "$target" "$prefix" "$PWD/build/$target" "$cross/libaio/$debian" \
 		--test symbols --test hardening --test header on_every_machine || failed="$failed $1"
 }
 
@@ -29,7 +27,7 @@ check_oldest_rust() {
 	root=$cross/rust-$oldest
 	bring_oldest_rust "$oldest"
 	bring_machine x86_64-unknown-linux-gnu
-	rm -rf "build/$target"
+	forget
 	if (
 		PATH=$root/usr/bin:$PATH LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu:$root/lib/x86_64-linux-gnu
 		cargo --version
@@ -40,7 +38,12 @@ check_oldest_rust() {
 		failed="$failed rust-$oldest"
 	fi
 	# The newest builds it again.
-	rm -rf "build/$target"
+	forget
+}
+
+# What cargo remembers, too: it would not write the objects again.
+forget() {
+	rm -rf "build/$target" "build/cargo/$target"
 }
 
 failed=

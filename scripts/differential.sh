@@ -5,26 +5,26 @@
 # What cargo runs with: the checkout's own Rust, not the one that is unpacked for other machines.
 tests_path=$PATH tests_libraries=${LD_LIBRARY_PATH-}
 
-# on_foreign COMPILER OURS ORIGINAL ARGUMENT...: cargo test, with these arguments, over the library of
-# another machine. COMPILER is what its compiler's name begins with, OURS the directory of the built
-# library, ORIGINAL where Debian's is unpacked.
+# on_foreign TARGET COMPILER OURS ORIGINAL ARGUMENT...: cargo test, with these arguments, over the
+# library of another machine. TARGET is Rust's name of it, COMPILER what its compiler's name begins
+# with, OURS the directory of the built library, ORIGINAL where Debian's is unpacked.
 on_foreign() {
-	export LIBAIO_RS_COMPILER="$1" LIBAIO_RS_OURS="$2" LIBAIO_RS_ORIGINAL="$3"
-	shift 3
+	export LIBAIO_RS_FOREIGN_TARGET="$1" LIBAIO_RS_COMPILER="$2" LIBAIO_RS_OURS="$3"
+	export LIBAIO_RS_ORIGINAL="$4"
+	shift 4
 	PATH=$tests_path LD_LIBRARY_PATH=$tests_libraries \
 		scripts/count-tests.sh "${CARGO:-cargo}" test --no-fail-fast "$@"
 }
 
-# differential NAME CPU COMPILER OURS ORIGINAL WAY...: tests/differential there. NAME is for the names
-# of its tests; CPU is Debian's, by which programs may say that they do not run there. The rest is in
-# the environment: LIBAIO_RS_LIBRARIES, the directory of the machine's C library if programs run
-# here, or LIBAIO_RS_BOOT, a command that runs them there.
+# differential NAME TARGET COMPILER OURS ORIGINAL WAY...: tests/differential there. NAME is for the
+# names of its tests. The rest is in the environment: LIBAIO_RS_LIBRARIES, the directory of the
+# machine's C library if programs run here, or LIBAIO_RS_BOOT, a command that runs them there.
 differential() {
-	export LIBAIO_RS_MACHINE="$1" LIBAIO_RS_CPU="$2"
-	prefix=$3 ours=$4 original=$5
+	export LIBAIO_RS_MACHINE="$1"
+	on=$2 prefix=$3 ours=$4 original=$5
 	shift 5
 	LIBAIO_RS_WAYS=$*
 	export LIBAIO_RS_WAYS
 	echo "$LIBAIO_RS_MACHINE:"
-	on_foreign "$prefix" "$ours" "$original" --test differential
+	on_foreign "$on" "$prefix" "$ours" "$original" --test differential
 }

@@ -17,7 +17,7 @@ for chosen; do
 	bring_machine "$(machines | awk -v debian="$chosen" '$4 == debian { print $1 }')"
 	build_library
 	bring_kernel "$debian" "$cross/kernel/$debian" "linux-image-$debian"
-	differential "$debian" "$debian" "$cross/bin/$compiler" "$PWD/build/$target" \
+	differential "$debian" "$target" "$cross/bin/$compiler" "$PWD/build/$target" \
 		"$cross/libaio/$debian" static || status=1
 done
 exit $status

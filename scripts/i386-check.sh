@@ -12,5 +12,5 @@ bring_machine i686-unknown-linux-gnu
 build_library
 # The 32-bit C library and its loader are not installed either.
 export LIBAIO_RS_LIBRARIES="$cross/gcc/$libc/usr/$compiler/lib"
-differential i386 i386 "$cross/bin/$compiler" "$PWD/build/$target" "$cross/libaio/i386" \
+differential i386 "$target" "$cross/bin/$compiler" "$PWD/build/$target" "$cross/libaio/i386" \
 	linked static preloaded linked_time64 static_time64

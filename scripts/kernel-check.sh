@@ -19,6 +19,7 @@ status=0
 [ $# -gt 0 ] || set -- bullseye bookworm trixie sid
 for release; do
 	from_release "$release" bring_kernel amd64 "$cross/kernel/amd64-$release" linux-image-cloud-amd64
-	differential "$release" amd64 x86_64-linux-gnu "$PWD/build" "$cross/libaio/amd64" beside || status=1
+	differential "$release" x86_64-unknown-linux-gnu x86_64-linux-gnu "$PWD/build" \
+		"$cross/libaio/amd64" beside || status=1
 done
 exit $status

@@ -8,15 +8,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use support::{
-    attempt, cc, has, musl_gcc, original, ours, report, root, run, scratch, skip, text,
+    attempt, cc, has, musl_gcc, original, ours, reaps, report, root, run, scratch, skip, text,
     Installation,
 };
-
-/// Machines on which build.rs sets cfg(reaps_in_user_space).
-const REAPS: bool = cfg!(all(
-    target_pointer_width = "64",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-));
 
 /// How a program comes to the library.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -200,7 +194,7 @@ fn assert_reaps_as_ever(command: &mut Command, way: Way) {
     let output = attempt(command);
     let expected = std::fs::read_to_string(root().join("c-tests/no_system_call.expected"))
         .expect("part of the checkout");
-    if REAPS && !way.is_musl() {
+    if reaps() && !way.is_musl() {
         assert_eq!(
             text(&output.stdout),
             expected,

@@ -72,8 +72,7 @@ impl Machine {
         let compiler = Compiler::Foreign(optional("LIBRARIES").map(PathBuf::from));
         let boot = optional("BOOT").map(Boot::new);
         let mut ways = Vec::new();
-        let (wanted, cpu) = (needed("WAYS"), needed("CPU"));
-        for way in wanted.split_whitespace() {
+        for way in needed("WAYS").split_whitespace() {
             let linking = match way.strip_suffix("_time64").unwrap_or(way) {
                 "linked" => Linking::Linked,
                 "static" => Linking::Static,
@@ -86,7 +85,6 @@ impl Machine {
                     name: format!("{name}_{way}{suffix}"),
                     linking,
                     compiler: compiler.clone(),
-                    cpu: cpu.clone(),
                     time64: way.ends_with("_time64"),
                     environment,
                 });

@@ -1,6 +1,8 @@
 //! A way in which a program comes to the library: how it is built, and what it is given to run.
 
-use crate::support::{attempt, cargo_built, cc, cxx, musl_gcc, report, Installation};
+use crate::support::{
+    architecture, attempt, cargo_built, cc, cxx, musl_gcc, reaps, report, Installation,
+};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,8 +41,6 @@ pub struct Way {
     pub name: String,
     pub linking: Linking,
     pub compiler: Compiler,
-    /// Debian's name.
-    pub cpu: String,
     /// 64-bit times where the C library has others, too.
     pub time64: bool,
     pub environment: &'static [(&'static str, &'static str)],
@@ -49,12 +49,6 @@ pub struct Way {
 impl Way {
     /// Every way there is on this machine.
     pub fn here(has_musl: bool) -> Vec<Way> {
-        let cpu = match std::env::consts::ARCH {
-            "x86_64" => "amd64",
-            "x86" => "i386",
-            "aarch64" => "arm64",
-            other => other,
-        };
         let mut ways = Vec::new();
         for (suffix, environment) in ENVIRONMENTS {
             for (name, compiler, linking) in [
@@ -74,7 +68,6 @@ impl Way {
                     name: format!("{name}{suffix}"),
                     linking,
                     compiler,
-                    cpu: cpu.to_string(),
                     time64: false,
                     environment,
                 });
@@ -93,14 +86,14 @@ impl Way {
     }
 
     /// What `program::WORDS` says of it.
-    pub fn words(&self) -> Vec<&str> {
-        // musl registers no area for restartable sections; build.rs names the machines.
-        let reaps = ["amd64", "arm64"].contains(&&self.cpu[..]) && !self.is_musl();
+    pub fn words(&self) -> Vec<&'static str> {
+        // musl registers no area for restartable sections.
+        let reaps = reaps() && !self.is_musl();
         let is_preloaded = matches!(
             self.linking,
             Linking::Preloaded | Linking::PreloadedFromCargo
         );
-        let mut words = vec![&self.cpu[..], if self.is_musl() { "musl" } else { "glibc" }];
+        let mut words = vec![cpu(), if self.is_musl() { "musl" } else { "glibc" }];
         for (holds, word) in [
             (self.is_static(), "static"),
             (is_preloaded, "preloaded"),
@@ -188,5 +181,15 @@ impl Way {
             _ => &library.shared,
         };
         Some(file.canonicalize().unwrap_or_else(|_| file.to_path_buf()))
+    }
+}
+
+/// The machine, by Debian's name if that is another one.
+fn cpu() -> &'static str {
+    match architecture() {
+        "x86_64" => "amd64",
+        "i586" | "i686" => "i386",
+        "aarch64" => "arm64",
+        other => other,
     }
 }
