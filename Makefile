@@ -123,16 +123,19 @@ uninstall:
 header:
 	LIBAIO_RS_BLESS=1 $(CARGO) test --test header generated
 
+# With RECORD=1, each of the checks from here on writes how it ended into docs/testing.md.
+record = $(if $(RECORD),scripts/record.sh $@)
+
 check:
-	scripts/check.sh
+	$(record) scripts/check.sh
 
 # Long versions of the stress test, the random programs and the model: see docs/architecture.md.
 check-long:
-	LIBAIO_RS_LONG=1 scripts/check.sh
+	LIBAIO_RS_LONG=1 $(record) scripts/check.sh
 
 # The lock's test with threads, under what sees data races: scripts/tsan.sh, scripts/miri.sh.
 tsan miri:
-	scripts/$@.sh
+	$(record) scripts/$@.sh
 
 # Writes docs/benchmarks.md and .svg.
 bench:
@@ -143,11 +146,11 @@ demo:
 
 # For other machines: see docs/architectures.md.
 cross-check i386-check emulation-check:
-	scripts/$@.sh
+	$(record) scripts/$@.sh
 
 # On other kernels: see docs/architectures.md.
 kernel-check: all
-	scripts/$@.sh
+	$(record) scripts/$@.sh
 
 # The bill of materials of the library that was built, for its package; needs jq.
 sbom: $(B)/libaio-rs.cdx.json
@@ -157,17 +160,23 @@ $(B)/libaio-rs.cdx.json: $(sources) scripts/sbom.sh scripts/sbom.jq
 	CARGO='$(CARGO)' scripts/sbom.sh > $@
 
 # The release, and what can be proved of it and of what is built: see docs/trusted-builds.md.
-dist dist-check reproducible-check licences rust-check:
+dist:
 	scripts/$@.sh
+
+dist-check reproducible-check licences rust-check:
+	$(record) scripts/$@.sh
 
 # Packages, in build/deb and build/rpm; package-check builds all and has lintian and rpmlint judge
 # them: see docs/packaging.md.
-deb rpm package-check:
+deb rpm:
 	scripts/$@.sh
+
+package-check:
+	$(record) scripts/$@.sh
 
 # With the packages, in disposable Debian systems, as root: see docs/system-checks.md.
 root-check sources-check: deb
-	scripts/$@.sh
+	$(record) scripts/$@.sh
 
 clean:
 	rm -rf build target

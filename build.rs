@@ -11,7 +11,7 @@ use std::process::Command;
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-    reap_where_it_can_be_done();
+    what_the_cpu_can_do(&root);
     link_as_libaio(&root, &out);
     #[cfg(feature = "header")]
     generate_header(&root, &out.join("libaio.h"));
@@ -21,17 +21,31 @@ fn main() {
     println!("cargo:rustc-env=LIBAIO_RS_TARGET={target}");
 }
 
-/// `cfg(reaps_in_user_space)`, for the machines on which completions are taken from the ring without
-/// a system call: src/kernel/thread.rs has their thread pointers, and the gate needs words of 64
-/// bits.
-fn reap_where_it_can_be_done() {
-    println!("cargo:rustc-check-cfg=cfg(reaps_in_user_space, without_exclusion)");
+/// What the CPU's file in src/sys/arch says, as `cfg`s: `reaps_in_user_space`, for words of 64 bits
+/// and where it has restartable sections, and `pages_of_4_kib`.
+fn what_the_cpu_can_do(root: &Path) {
+    println!("cargo:rustc-check-cfg=cfg(reaps_in_user_space, pages_of_4_kib, without_exclusion)");
     let cfg = |name: &str| env::var(name).expect("cargo sets it");
-    let machine = cfg("CARGO_CFG_TARGET_ARCH");
-    if ["x86_64", "aarch64"].contains(&machine.as_str())
+    let cpu = cfg("CARGO_CFG_TARGET_ARCH");
+    let folder = root.join("src/sys/arch");
+    println!("cargo:rerun-if-changed={}", folder.display());
+    let read = |file: &str| fs::read_to_string(folder.join(file)).expect("part of the sources");
+    let name = format!("\"{cpu}\"");
+    let table = read("mod.rs");
+    let file = table
+        .lines()
+        .filter(|line| line.contains(&name))
+        .find_map(|line| line.trim().strip_suffix(';')?.split_once(" => "))
+        .map(|(_, file)| format!("{file}.rs"));
+    // A CPU without a file fails to compile, with a message in mod.rs.
+    let text = file.map(|file| read(&file)).unwrap_or_default();
+    if text.contains("pub const REAPS: bool = true;")
         && cfg("CARGO_CFG_TARGET_POINTER_WIDTH") == "64"
     {
         println!("cargo:rustc-cfg=reaps_in_user_space");
+    }
+    if text.contains("pub const LARGEST_PAGE: usize = 4096;") {
+        println!("cargo:rustc-cfg=pages_of_4_kib");
     }
 }
 
@@ -102,7 +116,7 @@ fn linker_wrappers(out: &Path) -> PathBuf {
 
 #[cfg(feature = "header")]
 fn generate_header(root: &Path, header: &Path) {
-    let sources = ["src/c_abi/types.rs", "src/c_abi/functions.rs"];
+    let sources = ["src/abi.rs", "src/c_abi/functions.rs"];
     let configuration = root.join("cbindgen.toml");
     println!("cargo:rerun-if-changed={}", configuration.display());
     let mut builder = cbindgen::Builder::new().with_config(

@@ -1,5 +1,6 @@
 #!/bin/sh
-# make check: every test there is, real programs included, and one line with the counts.
+# make check: every test there is, real programs included; then one line for each test file, and one
+# with the counts.
 set -u
 cd "$(dirname "$0")/.." || exit
 scripts/setup-tests.sh

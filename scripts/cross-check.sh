@@ -11,13 +11,12 @@ cd "$(dirname "$0")/.."
 
 # check WHAT: the tests over the library of $target.
 check() {
-	echo "$1:"
 	unset LIBAIO_RS_NO_ORIGINAL
 	if [ "$debian" = - ]; then
 		export LIBAIO_RS_NO_ORIGINAL=1
 	fi
 	case $libc in amd64) prefix=$compiler ;; *) prefix=$cross/bin/$compiler ;; esac
-	on_foreign "$target" "$prefix" "$PWD/build/$target" "$cross/libaio/$debian" \
+	on_foreign "$1" "$target" "$prefix" "$PWD/build/$target" "$cross/libaio/$debian" \
 		--test symbols --test hardening --test header on_every_machine || failed="$failed $1"
 }
 

@@ -5,14 +5,15 @@
 # What cargo runs with: the checkout's own Rust, not the one that is unpacked for other machines.
 tests_path=$PATH tests_libraries=${LD_LIBRARY_PATH-}
 
-# on_foreign TARGET COMPILER OURS ORIGINAL ARGUMENT...: cargo test, with these arguments, over the
-# library of another machine. TARGET is Rust's name of it, COMPILER what its compiler's name begins
+# on_foreign AS TARGET COMPILER OURS ORIGINAL ARGUMENT...: cargo test, with these arguments, over the
+# library of another machine; the counts begin with AS. TARGET is Rust's name of the machine, COMPILER what its compiler's name begins
 # with, OURS the directory of the built library, ORIGINAL where Debian's is unpacked.
 on_foreign() {
-	export LIBAIO_RS_FOREIGN_TARGET="$1" LIBAIO_RS_COMPILER="$2" LIBAIO_RS_OURS="$3"
-	export LIBAIO_RS_ORIGINAL="$4"
-	shift 4
-	PATH=$tests_path LD_LIBRARY_PATH=$tests_libraries \
+	as=$1
+	export LIBAIO_RS_FOREIGN_TARGET="$2" LIBAIO_RS_COMPILER="$3" LIBAIO_RS_OURS="$4"
+	export LIBAIO_RS_ORIGINAL="$5"
+	shift 5
+	COUNT_AS=$as PATH=$tests_path LD_LIBRARY_PATH=$tests_libraries \
 		scripts/count-tests.sh "${CARGO:-cargo}" test --no-fail-fast "$@"
 }
 
@@ -25,6 +26,5 @@ differential() {
 	shift 5
 	LIBAIO_RS_WAYS=$*
 	export LIBAIO_RS_WAYS
-	echo "$LIBAIO_RS_MACHINE:"
-	on_foreign "$on" "$prefix" "$ours" "$original" --test differential
+	on_foreign "$LIBAIO_RS_MACHINE" "$on" "$prefix" "$ours" "$original" --test differential
 }

@@ -68,7 +68,7 @@ confined() {
 	confined=
 	if [ "$status" != 0 ]; then
 		echo "FAILED: ended with status $status; given $limit seconds"
-		echo failed >> "$work/results"
+		echo "failed the whole" >> "$work/results"
 	fi
 }
 
@@ -106,12 +106,26 @@ end() {
 	done
 }
 
-# The last line.
+# The last lines: of each stage, up to a comma in its name, and of all.
 conclude() {
-	count() { grep -c "^$1\$" "$work/results" || true; }
-	failed=$(count failed)
-	echo "$(count passed) passed, $failed failed, $(count skipped) skipped"
-	[ "$failed" = 0 ]
+	awk '
+		function line(name) {
+			return sprintf("%d passed, %d failed, %d skipped", count["passed", name],
+				count["failed", name], count["skipped", name])
+		}
+		{
+			word = $1
+			count[word, ""]++
+			sub(/^[a-z]* /, "")
+			sub(/,.*/, "")
+			if (!seen[$0]++) names[++total] = $0
+			count[word, $0]++
+		}
+		END {
+			for (i = 1; i <= total; i++) print names[i] ": " line(names[i])
+			print line("")
+			exit count["failed", ""] > 0
+		}' "$work/results"
 }
 
 # From here on: inside.
@@ -182,23 +196,23 @@ quiet() {
 	"$@" > "$work/log" 2>&1 || { cat "$work/log"; echo "failed: $*"; exit 1; }
 }
 
-# check WHAT COMMAND...: one line, that begins with $stage, and in the results one word.
+# check WHAT COMMAND...: one line, that begins with $stage, and one in the results.
 check() {
 	what="${stage:?}: $1"
 	shift
 	if "$@" > "$work/log" 2>&1; then
 		echo "ok      $what"
-		echo passed >> "$work/results"
+		echo "passed $stage" >> "$work/results"
 	else
 		echo "FAILED  $what"
 		sed 's/^/        /' "$work/log" | tail -n 40
-		echo failed >> "$work/results"
+		echo "failed $stage" >> "$work/results"
 	fi
 }
 
 skip() {
 	echo "SKIPPED $stage: $1"
-	echo skipped >> "$work/results"
+	echo "skipped $stage" >> "$work/results"
 }
 
 same() {

@@ -11,3 +11,4 @@ fi
 # Nothing is isolated from the test: it reads no clock and no file, but its directory is found so.
 MIRIFLAGS="-Zmiri-many-seeds=0..16 -Zmiri-disable-isolation" \
     cargo +nightly miri test --locked --target-dir build/miri --test lock_threads
+echo "miri: 1 test program passed, 0 failed, with 16 schedules"

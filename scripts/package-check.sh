@@ -198,4 +198,7 @@ check "arch: files" diff "$work/installed" "$work/found"
 check "arch: no paths of the build" no_paths_in "$work/unpacked/usr"
 
 echo "package-check: $passed passed, $failed failed"
+# shellcheck disable=SC2016 # dpkg-query's variables
+! command -v dpkg-query > /dev/null || echo "package-check: by $(dpkg-query -W -f '${Package} ${Version}, ' \
+	lintian rpmlint shellcheck makepkg rpm 2> /dev/null | sed 's/, $//')"
 [ "$failed" = 0 ]

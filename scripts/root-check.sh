@@ -222,6 +222,9 @@ inside() {
 	enter_root "$1" "$2"
 	visit=0
 	quiet apt_install fio sysbench mariadb-server-core mariadb-client-core strace "$debian"
+	# shellcheck disable=SC2016 # dpkg-query's variables
+	echo "root-check: $1 with $(in_root dpkg-query -W -f '${Package} ${Version}, ' fio sysbench \
+		mariadb-server-core "$debian" | sed 's/, $//')"
 	# Which servers have a choice between libaio and io_uring, and what its name is.
 	linux_aio=
 	! in_root mariadbd --no-defaults --verbose --help 2> /dev/null | grep -q innodb-linux-aio ||

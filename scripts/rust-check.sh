@@ -43,7 +43,8 @@ check() {
 			--test hardening >> "$log" 2>&1; then
 		awk -v rust="$(with_rust "$1" rustc --version)" '/^test result: / { passed += $4 }
 			/SKIPPED TEST / { passed--; skipped++ }
-			END { printf "%s: builds; %d tests passed, %d skipped\n", rust, passed, skipped }' "$log"
+			END { printf "rust-check: %s builds: %d passed, 0 failed, %d skipped\n", rust, passed, skipped
+				exit passed == 0 }' "$log" || failed=$((failed + 1))
 	else
 		tail -n 40 "$log"
 		echo "FAILED: Rust $1"
@@ -65,6 +66,7 @@ if with_rust 1.63 make CARGO=cargo > build/rust-check-1.63.log 2>&1; then
 	echo "FAILED: Rust 1.63 builds, and Cargo.toml says $oldest"
 	failed=$((failed + 1))
 else
-	echo "$(with_rust 1.63 rustc --version): refuses: $(grep -v '^make\|^Caused\|^$\|mkdir\|^RUSTC' build/rust-check-1.63.log | head -n 2 | tr '\n' ' ')"
+	echo "rust-check: $(with_rust 1.63 rustc --version) is refused: $(grep -v '^make\|^Caused\|^$\|mkdir\|^RUSTC' build/rust-check-1.63.log | head -n 2 | tr '\n' ' ' |
+		sed "s|$PWD/||g")"
 fi
 [ "$failed" = 0 ]

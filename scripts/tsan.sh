@@ -31,7 +31,13 @@ race:test::event::CompletedTest
 race:std::thread::scoped::ScopeData
 EOF
 export TSAN_OPTIONS="suppressions=$place/suppressions"
-"$place/lock_threads" --nocapture --test-threads=1 every_event_once
+log=$place/with_the_lock
+if ! "$place/lock_threads" --nocapture --test-threads=1 every_event_once >"$log"; then
+    cat "$log"
+    exit 1
+fi
+cat "$log"
+passed=$(sed -n 's/^test result: ok\. \([0-9]*\) passed; .*/\1/p' "$log")
 log=$place/without_the_lock
 if "$place/lock_threads" --test-threads=1 without_the_lock >"$log" 2>&1 ||
     ! grep -q 'ThreadSanitizer: data race' "$log"; then
@@ -39,4 +45,5 @@ if "$place/lock_threads" --test-threads=1 without_the_lock >"$log" 2>&1 ||
     echo "tsan: it does not see the races that are there without the lock" >&2
     exit 1
 fi
-echo "and without the lock it sees $(grep -c 'ThreadSanitizer: data race' "$log") races, as it must"
+races=$(grep -c 'ThreadSanitizer: data race' "$log")
+echo "tsan: $passed passed, 0 failed; without the lock it sees $races races, as it must"

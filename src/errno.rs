@@ -1,5 +1,7 @@
 //! The one error type: a kernel error number, and its form in C, a negated return value.
 
+#![forbid(unsafe_code)]
+
 use libc::c_int;
 
 /// An error number as the kernel gave it, 1 to 4095 (`MAX_ERRNO` in the kernel's `err.h`).

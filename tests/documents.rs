@@ -17,6 +17,8 @@
 //! * `<!-- save as: FILE -->`: the block is written to a file, for commands after it.
 //! * `<!-- not run: REASON -->`: only the shell's grammar is checked. `NOT RUN` lines name them.
 //!
+//! Of docs/testing.md, that its table has what there is: the checks of the Makefile and the tests.
+//!
 //! The shell is root in namespaces of its own: /usr, /etc and /var are writable, and what it writes
 //! there is nowhere else; processes that it leaves behind end with it. So `sudo make install` and
 //! `ldconfig` are run as they stand.
@@ -41,6 +43,12 @@ const NEEDS: [(&str, &[&str]); 3] = [
 
 /// Made by `make bench`, which takes long and is right only on a quiet machine.
 const MADE_BY_BENCH: &str = "docs/benchmarks.svg";
+
+/// What is proven, and by what; commands write their results into it.
+const SHEET: &str = "docs/testing.md";
+
+/// The target in the sheet that writes a page of its own, and does it always.
+const WRITES_ITS_OWN_PAGE: &str = "bench";
 
 /// What a comment before a block may begin with.
 const MARKS: [&str; 4] = ["example output", "first: ", "save as: ", "not run: "];
@@ -544,6 +552,159 @@ fn check_links(document: &str) -> Result<(), Failed> {
     Ok(())
 }
 
+/// What docs/testing.md has a row for, between its markers: the first code in the second cell, where
+/// scripts/record.sh looks for it.
+fn sheet() -> Vec<String> {
+    let table = table_of_sheet();
+    let rows = table
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains('`'));
+    let keys = rows.map(|row| {
+        let row = row.replace("\\|", "\u{1}");
+        let cells: Vec<_> = row.split('|').collect();
+        assert_eq!(cells.len(), 7, "{SHEET}: five cells in {row}");
+        let key = cells[2].split('`').nth(1);
+        key.unwrap_or_else(|| panic!("{SHEET}: by what is {row}?"))
+            .to_string()
+    });
+    keys.collect()
+}
+
+fn table_of_sheet() -> String {
+    let page = read(SHEET);
+    let inside = page
+        .split_once("<!-- recorded: begin -->")
+        .and_then(|(_, rest)| rest.split_once("<!-- recorded: end -->"));
+    inside.expect("the page has its markers").0.to_string()
+}
+
+/// Names of targets in the Makefile, by how they are recorded.
+struct Targets {
+    all: Vec<String>,
+    recorded: Vec<String>,
+}
+
+fn targets() -> Targets {
+    let makefile = read("Makefile").replace("\\\n", " ");
+    let (mut all, mut recorded) = (Vec::new(), Vec::new());
+    let mut current: Vec<String> = Vec::new();
+    for line in makefile.lines() {
+        if line.starts_with('\t') {
+            if line.contains("$(record)") {
+                recorded.append(&mut current.clone());
+            }
+            continue;
+        }
+        let Some((names, rest)) = line.split_once(':') else {
+            continue;
+        };
+        if !rest.starts_with('=') && !names.starts_with(['#', '.', '$', ' ']) {
+            current = names.split_whitespace().map(str::to_string).collect();
+            all.extend(current.clone());
+        }
+    }
+    Targets { all, recorded }
+}
+
+/// What `make` would run for a target.
+fn would_run(target: &str, record: &str) -> Result<String, Failed> {
+    let mut make = Command::new("make");
+    make.current_dir(root())
+        .args(["-n", target, record])
+        .env_remove("MAKEFLAGS")
+        .env_remove("RECORD");
+    let output = attempt(&mut make);
+    match output.status.success() {
+        true => Ok(text(&output.stdout)),
+        false => Err(report(&make, &output).into()),
+    }
+}
+
+/// Every command in the table is a target that writes its row if it is asked to, and only then.
+fn sheet_has_targets() -> Result<(), Failed> {
+    let known = targets().all;
+    let rows = sheet();
+    for row in &rows {
+        let Some(target) = row.strip_prefix("make ") else {
+            continue;
+        };
+        if !known.iter().any(|name| name == target) {
+            return Err(format!("{SHEET}: make {target} is no target of the Makefile").into());
+        }
+        let recorder = format!("scripts/record.sh {target} ");
+        let asked = would_run(target, "RECORD=1")?;
+        if !asked.contains(&recorder) && target != WRITES_ITS_OWN_PAGE {
+            return Err(format!("make {target} RECORD=1 does not record: {asked}").into());
+        }
+        let not_asked = would_run(target, "RECORD=")?;
+        if not_asked.contains("record.sh") {
+            return Err(format!("make {target} records unasked: {not_asked}").into());
+        }
+    }
+    let made = rows.iter().filter(|row| row.starts_with("make ")).count();
+    match made {
+        0..=9 => Err(format!("{SHEET}: only {made} rows of commands").into()),
+        _ => Ok(()),
+    }
+}
+
+/// Every check of the Makefile has one row.
+fn targets_are_in_sheet() -> Result<(), Failed> {
+    let rows = sheet();
+    let Targets { all, recorded } = targets();
+    let checks = all.iter().filter(|target| target.ends_with("-check"));
+    let mut seen = 0;
+    for target in checks.chain(&recorded) {
+        let count = rows
+            .iter()
+            .filter(|row| row.strip_prefix("make ") == Some(target))
+            .count();
+        if count != 1 {
+            return Err(format!("{SHEET}: make {target} has {count} rows").into());
+        }
+        seen += 1;
+    }
+    match seen {
+        0..=9 => Err(format!("only {seen} checks found in the Makefile").into()),
+        _ => Ok(()),
+    }
+}
+
+/// Every test program has one row, every other file in tests/ is named, and no row is of another.
+fn test_files_are_in_sheet() -> Result<(), Failed> {
+    let rows = sheet();
+    let table = table_of_sheet();
+    let mut programs = Vec::new();
+    for entry in std::fs::read_dir(root().join("tests")).expect("the checkout can be read") {
+        let path = entry.expect("the checkout can be read").path();
+        let file = match path.is_dir() {
+            true => path.join("main.rs"),
+            false => path,
+        };
+        if !file.exists() {
+            continue;
+        }
+        let name = file.strip_prefix(root()).expect("below it");
+        let name = name.display().to_string();
+        if !table.contains(&format!("[`{name}`](../{name})")) {
+            return Err(format!("{SHEET}: {name} is not in the table").into());
+        }
+        if name.ends_with(".rs") {
+            programs.push(name);
+        }
+    }
+    let mut of_files: Vec<_> = rows
+        .into_iter()
+        .filter(|row| !row.starts_with("make "))
+        .collect();
+    of_files.sort();
+    programs.sort();
+    match of_files == programs {
+        true => Ok(()),
+        false => Err(format!("{SHEET}: rows {of_files:?}, test programs {programs:?}").into()),
+    }
+}
+
 fn main() {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
@@ -559,6 +720,15 @@ fn main() {
             let name = format!("{document}: {name}");
             trials.push(Trial::test(name, move || check(&document)));
         }
+    }
+    type OfSheet = fn() -> Result<(), Failed>;
+    let of_sheet: [(&str, OfSheet); 3] = [
+        ("commands of the table", sheet_has_targets),
+        ("checks of the Makefile", targets_are_in_sheet),
+        ("test files", test_files_are_in_sheet),
+    ];
+    for (name, check) in of_sheet {
+        trials.push(Trial::test(format!("{SHEET}: {name}"), check));
     }
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -61,7 +61,10 @@ fn faults(library: &Path) -> BTreeSet<String> {
     );
     let load = segments.lines().filter(|line| line.contains(" LOAD "));
     fault(
-        load.clone().count() == 0 || load.clone().any(|line| line.contains("RWE")),
+        load.clone().count() == 0
+            // SPARC's calls of other libraries go through code that the loader writes.
+            || !architecture().starts_with("sparc")
+                && load.clone().any(|line| line.contains("RWE")),
         "memory to write and execute",
     );
     missing_marks(library, &mut faults);

@@ -142,7 +142,6 @@ fn references_lead_somewhere() {
         "madvise.2",
         "clone.2",
         "membarrier.2",
-        "mremap.2",
         "poll.2",
         "ppoll.2",
         "pread.2",

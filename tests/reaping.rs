@@ -8,9 +8,12 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use support::{
-    attempt, cc, has, musl_gcc, original, ours, reaps, report, root, run, scratch, skip, text,
+    attempt, cc, has, musl_gcc, original, ours, report, root, run, scratch, skip, text,
     Installation,
 };
+
+/// Whether build.rs found restartable sections in the CPU's file.
+const REAPS: bool = cfg!(reaps_in_user_space);
 
 /// How a program comes to the library.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -194,7 +197,7 @@ fn assert_reaps_as_ever(command: &mut Command, way: Way) {
     let output = attempt(command);
     let expected = std::fs::read_to_string(root().join("c-tests/no_system_call.expected"))
         .expect("part of the checkout");
-    if reaps() && !way.is_musl() {
+    if REAPS && !way.is_musl() {
         assert_eq!(
             text(&output.stdout),
             expected,

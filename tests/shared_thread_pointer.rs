@@ -1,13 +1,13 @@
 //! Three take from one context, most often while another is in the middle of it: by threads every
 //! completion comes once. If one of them is a child of clone(CLONE_VM) with its parent's thread
-//! pointer, no call is refused; how many come twice or are lost is printed, for docs/differences.md.
+//! pointer, no call is refused; how many come twice or are lost is printed, for docs/testing.md.
 //! For 3 seconds each, or with LIBAIO_RS_LONG=1 for a minute.
 
 mod support;
 
 use std::path::Path;
 use std::process::Command;
-use support::{attempt, cc, original, ours, report, root, run, scratch, skip, text};
+use support::{attempt, cc, original, ours, report, result, root, run, scratch, skip, text};
 
 const TWICE_OR_LOST: i32 = 3;
 
@@ -41,7 +41,12 @@ fn takes(library: &Path, arguments: &[&str], expected: &[i32]) {
         .args(arguments)
         .env("LD_PRELOAD", library);
     let output = attempt(&mut command);
-    println!("{arguments:?}: {}", text(&output.stdout).trim_end());
+    if expected.contains(&TWICE_OR_LOST) {
+        result(&format!(
+            "beside a child {arguments:?}: {}",
+            text(&output.stdout)
+        ));
+    }
     let ended = output.status.code();
     assert!(
         ended.is_some_and(|code| expected.contains(&code)),

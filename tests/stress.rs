@@ -39,18 +39,19 @@ fn stress(library: &Path, arguments: &[&str]) -> (Command, Output) {
 }
 
 #[track_caller]
-fn passes(library: &Path, arguments: &[&str]) {
+fn passes(library: &Path, arguments: &[&str]) -> String {
     let (command, output) = stress(library, arguments);
     assert!(output.status.success(), "{}", report(&command, &output));
+    text(&output.stdout)
 }
 
 #[test]
 fn every_completion_once() {
-    if std::env::var_os("LIBAIO_RS_LONG").is_some() {
-        passes(&ours().shared, &["1", "10000000"]);
-    } else {
-        passes(&ours().shared, &["5", "100000"]);
-    }
+    let arguments = match std::env::var_os("LIBAIO_RS_LONG") {
+        Some(_) => ["1", "10000000"],
+        None => ["5", "100000"],
+    };
+    support::result(&passes(&ours().shared, &arguments));
 }
 
 /// The test asks nothing that the original cannot do, but for waiting for a context that another

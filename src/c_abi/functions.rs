@@ -2,12 +2,14 @@
 
 // What pointers may be is said for each argument, in the words of the module above.
 #![allow(clippy::missing_safety_doc)]
+// The text is the header's, where brackets are C's.
+#![allow(rustdoc::broken_intra_doc_links)]
 
-use super::is_plausible;
-use super::types::{io_callback_t, io_context_t, io_event, iocb};
-use crate::context::{self, Context, Request};
+use crate::abi::{io_callback_t, io_context_t, io_event, iocb};
+use crate::address::is_plausible;
+use crate::context::{self, Wanted};
 use crate::errno::{into_c, Errno};
-use crate::kernel::timespec;
+use crate::timeout::timespec;
 use core::mem::{transmute, MaybeUninit};
 use core::ptr::null_mut;
 use libc::{c_int, c_long, c_void, sigset_t};
@@ -35,7 +37,7 @@ pub unsafe extern "C" fn io_queue_init(maxevents: c_int, ctxp: *mut io_context_t
         unsafe { ctxp.write_unaligned(null_mut()) };
     }
     // SAFETY: the caller lets *ctxp be written.
-    into_c(unsafe { Context::set_up(maxevents, ctxp) })
+    into_c(unsafe { context::set_up(maxevents, ctxp) })
 }
 
 /// Destroys a context: the same as io_destroy().
@@ -46,7 +48,7 @@ pub unsafe extern "C" fn io_queue_init(maxevents: c_int, ctxp: *mut io_context_t
 #[no_mangle]
 pub unsafe extern "C" fn io_queue_release(ctx: io_context_t) -> c_int {
     // SAFETY: the same contract.
-    into_c(unsafe { Context(ctx).destroy() })
+    into_c(unsafe { context::destroy(ctx) })
 }
 
 /// Takes the completions that are there, one at a time and without waiting, and calls for each
@@ -109,7 +111,7 @@ pub unsafe extern "C" fn io_queue_run(ctx: io_context_t) -> c_int {
 #[no_mangle]
 pub unsafe extern "C" fn io_setup(maxevents: c_int, ctxp: *mut io_context_t) -> c_int {
     // SAFETY: the caller lets *ctxp be written.
-    into_c(unsafe { Context::set_up(maxevents, ctxp) })
+    into_c(unsafe { context::set_up(maxevents, ctxp) })
 }
 
 /// Destroys a context. Pending polls are cancelled; everything else in flight is waited for, and
@@ -129,7 +131,7 @@ pub unsafe extern "C" fn io_setup(maxevents: c_int, ctxp: *mut io_context_t) -> 
 #[no_mangle]
 pub unsafe extern "C" fn io_destroy(ctx: io_context_t) -> c_int {
     // SAFETY: the same contract.
-    into_c(unsafe { Context(ctx).destroy() })
+    into_c(unsafe { context::destroy(ctx) })
 }
 
 /// Queues requests, in order, up to the first that is refused.
@@ -159,7 +161,7 @@ pub unsafe extern "C" fn io_destroy(ctx: io_context_t) -> c_int {
 #[no_mangle]
 pub unsafe extern "C" fn io_submit(ctx: io_context_t, nr: c_long, ios: *mut *mut iocb) -> c_int {
     // SAFETY: the caller vouches for the buffers that the requests name.
-    into_c(unsafe { Context(ctx).submit(nr, ios) })
+    into_c(unsafe { context::submit(ctx, nr, ios) })
 }
 
 /// Asks for a request to be cancelled. The kernel can do so only with a pending IO_CMD_POLL.
@@ -184,7 +186,7 @@ pub unsafe extern "C" fn io_cancel(
     evt: *mut io_event,
 ) -> c_int {
     // SAFETY: the caller lets *evt be written.
-    into_c(unsafe { Context(ctx).cancel(iocb, evt) })
+    into_c(unsafe { context::cancel(ctx, iocb, evt) })
 }
 
 /// Takes completions: waits until there are min_nr, takes nr at most.
@@ -218,7 +220,7 @@ pub unsafe extern "C" fn io_getevents(
     timeout: *mut timespec,
 ) -> c_int {
     // SAFETY: the same contract.
-    into_c(unsafe { context::getevents(Context(ctx), min_nr, nr, events, timeout) })
+    into_c(unsafe { context::getevents(ctx, min_nr, nr, events, timeout) })
 }
 
 /// The same as io_getevents(), with the signal mask replaced by *sigmask while it waits, in one
@@ -241,8 +243,8 @@ pub unsafe extern "C" fn io_pgetevents(
     timeout: *mut timespec,
     sigmask: *mut sigset_t,
 ) -> c_int {
-    let request = Request {
-        ctx: Context(ctx),
+    let wanted = Wanted {
+        ctx,
         min_nr,
         nr,
         events,
@@ -250,7 +252,7 @@ pub unsafe extern "C" fn io_pgetevents(
         mask: Some(sigmask),
     };
     // SAFETY: the caller's timeout, and room for nr events.
-    into_c(unsafe { request.getevents() })
+    into_c(unsafe { wanted.getevents() })
 }
 
 /// Does nothing, at once: the same as io_getevents(ctx, 0, 0, NULL, timeout). Exported for old
@@ -284,5 +286,5 @@ pub(super) unsafe fn getevents(
     timeout: *const timespec,
 ) -> c_int {
     // SAFETY: the same contract.
-    into_c(unsafe { context::getevents_beside_others(Context(ctx), min_nr, nr, events, timeout) })
+    into_c(unsafe { context::getevents_beside_others(ctx, min_nr, nr, events, timeout) })
 }

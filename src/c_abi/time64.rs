@@ -1,10 +1,10 @@
 //! What `libaio.h` calls on 32-bit machines when the program is built with `_TIME_BITS=64`: the
 //! functions of the same names without `_time64`, with a 64-bit `struct timespec`.
 
-use super::types::{io_context_t, io_event};
-use crate::context::{Context, Request};
+use crate::abi::{io_context_t, io_event};
+use crate::context::Wanted;
 use crate::errno::into_c;
-use crate::kernel::timespec64;
+use crate::timeout::timespec64;
 use libc::{c_int, c_long, sigset_t};
 
 #[cfg(feature = "versioned")]
@@ -19,8 +19,8 @@ pub unsafe extern "C" fn io_getevents_time64(
     events: *mut io_event,
     timeout: *mut timespec64,
 ) -> c_int {
-    let request = Request {
-        ctx: Context(ctx),
+    let wanted = Wanted {
+        ctx,
         min_nr,
         nr,
         events,
@@ -28,7 +28,7 @@ pub unsafe extern "C" fn io_getevents_time64(
         mask: None,
     };
     // SAFETY: the caller's timeout, and room for nr events.
-    into_c(unsafe { request.getevents() })
+    into_c(unsafe { wanted.getevents() })
 }
 
 /// io_pgetevents() with a 64-bit time.
@@ -41,8 +41,8 @@ pub unsafe extern "C" fn io_pgetevents_time64(
     timeout: *mut timespec64,
     sigmask: *mut sigset_t,
 ) -> c_int {
-    let request = Request {
-        ctx: Context(ctx),
+    let wanted = Wanted {
+        ctx,
         min_nr,
         nr,
         events,
@@ -50,5 +50,5 @@ pub unsafe extern "C" fn io_pgetevents_time64(
         mask: Some(sigmask),
     };
     // SAFETY: the caller's timeout, and room for nr events.
-    into_c(unsafe { request.getevents() })
+    into_c(unsafe { wanted.getevents() })
 }

@@ -2,10 +2,10 @@
 //! for twenty years; programs linked back then still ask for them.
 
 use super::functions::getevents;
-use super::types::{io_context_t, io_event, iocb};
-use crate::context::Context;
+use crate::abi::{io_context_t, io_event, iocb};
+use crate::context;
 use crate::errno::into_c;
-use crate::kernel::timespec;
+use crate::timeout::timespec;
 use core::mem::MaybeUninit;
 use core::ptr::null_mut;
 use libc::{c_int, c_long};
@@ -16,7 +16,7 @@ super::exports::of_version_0_1!();
 pub unsafe extern "C" fn io_cancel(ctx: io_context_t, iocb: *mut iocb) -> c_int {
     let mut event = MaybeUninit::<io_event>::uninit();
     // SAFETY: the caller's pointers, and a local that outlives the call.
-    into_c(unsafe { Context(ctx).cancel(iocb, event.as_mut_ptr()) })
+    into_c(unsafe { context::cancel(ctx, iocb, event.as_mut_ptr()) })
 }
 
 /// Waits for one event at least, and takes `nr` at most.

@@ -1,6 +1,8 @@
 //! An entry of the registry: one ring's address and lock, and how the entry comes to the ring and
 //! leaves it. Like the lock it is generic over its words: see `tests/lock_model.rs`.
 
+#![forbid(unsafe_code)]
+
 use super::lock::{Call, Lock, Reader, Refused, Word};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 

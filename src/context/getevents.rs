@@ -9,30 +9,21 @@
 
 use super::lock::{Owner, Reader};
 use super::registry::{self, Listed};
-use super::{this_call, Context};
-use crate::c_abi::is_plausible;
-use crate::c_abi::types::io_event;
+use super::this_call;
+use crate::abi::{io_context_t, io_event};
+use crate::address::is_plausible;
+use crate::aio_ring::{Completions, Ring};
+use crate::engine::{Engine, GetEvents, Wanted};
 use crate::errno::{Errno, Result};
-use crate::kernel::restartable::{Area, Section};
-use crate::kernel::{self, Completions, Ring, Timeout};
+use crate::sys::aio;
+use crate::sys::restartable::{Area, Section};
+use crate::timeout::Timeout;
 use core::ptr::{null, null_mut};
 use core::sync::atomic::AtomicUsize;
-use libc::{c_int, c_long, sigset_t};
+use libc::{c_int, c_long};
 
 /// How often sections are tried anew before the kernel is entered.
 const TRIES: u32 = 8;
-
-/// The arguments of io_getevents() and io_pgetevents(), with either form of the timeout.
-#[derive(Clone, Copy)]
-pub struct Request<T> {
-    pub ctx: Context,
-    pub min_nr: c_long,
-    pub nr: c_long,
-    pub events: *mut io_event,
-    pub timeout: *const T,
-    /// io_pgetevents() has one, which may be NULL.
-    pub mask: Option<*const sigset_t>,
-}
 
 /// What the timeout says.
 #[derive(Clone, Copy, PartialEq)]
@@ -66,21 +57,21 @@ enum Found {
     Lost,
 }
 
-/// [`Request::getevents`] for a call without a signal mask, with the most usual cases first: an
+/// [`Wanted::getevents`] for a call without a signal mask, with the most usual cases first: an
 /// empty ring is polled, or nobody else is at the ring. The other cases are tail calls with
 /// unchanged arguments, so the common path needs no stack frame.
 ///
 /// # Safety
-/// As [`Request::getevents`].
+/// As [`Wanted::getevents`].
 #[inline(always)]
-pub unsafe fn getevents<T: Timeout>(
-    ctx: Context,
+pub unsafe fn getevents<T: Timeout + GetEvents>(
+    ctx: io_context_t,
     min_nr: c_long,
     nr: c_long,
     events: *mut io_event,
     timeout: *const T,
 ) -> Result {
-    let request = Request {
+    let wanted = Wanted {
         ctx,
         min_nr,
         nr,
@@ -88,16 +79,16 @@ pub unsafe fn getevents<T: Timeout>(
         timeout,
         mask: None,
     };
-    if let Some(entry) = registry::find(ctx.0 as usize) {
+    if let Some(entry) = registry::find_inline(ctx as usize) {
         // SAFETY: the same contract.
-        let when = unsafe { request.when() };
+        let when = unsafe { wanted.when() };
         // SAFETY: the same contract.
-        if when == When::Poll && unsafe { request.finds_empty(entry) } {
+        if when == When::Poll && unsafe { wanted.finds_empty(entry) } {
             return Ok(0);
         }
-        if let Some(owner) = request.try_own(entry, when) {
+        if let Some(owner) = wanted.try_own(entry, when) {
             // SAFETY: this call owns the lock of the ring's entry.
-            match unsafe { request.take(entry, &owner) } {
+            match unsafe { wanted.take(entry, &owner) } {
                 Look::Taken(count) => {
                     owner.release();
                     return Ok(count);
@@ -119,35 +110,17 @@ pub unsafe fn getevents<T: Timeout>(
 /// Waits in the kernel, for a reader of the ring's lock.
 ///
 /// # Safety
-/// As [`Request::getevents`].
+/// As [`Wanted::getevents`].
 #[inline(never)]
-unsafe fn wait<T: Timeout>(
-    ctx: Context,
+unsafe fn wait<T: Timeout + GetEvents>(
+    ctx: io_context_t,
     min_nr: c_long,
     nr: c_long,
     events: *mut io_event,
     timeout: *const T,
     reader: Reader<'static, AtomicUsize>,
 ) -> Result {
-    // SAFETY: the same contract.
-    let answer = unsafe { T::getevents(ctx.0, min_nr, nr, events, timeout, None) };
-    reader.leave();
-    answer
-}
-
-/// Whatever is not usual.
-///
-/// # Safety
-/// As [`Request::getevents`].
-#[inline(never)]
-pub unsafe fn getevents_beside_others<T: Timeout>(
-    ctx: Context,
-    min_nr: c_long,
-    nr: c_long,
-    events: *mut io_event,
-    timeout: *const T,
-) -> Result {
-    let request = Request {
+    let wanted = Wanted {
         ctx,
         min_nr,
         nr,
@@ -156,17 +129,43 @@ pub unsafe fn getevents_beside_others<T: Timeout>(
         mask: None,
     };
     // SAFETY: the same contract.
-    unsafe { request.getevents() }
+    let answer = unsafe { registry::engine_of(ctx).wait(&wanted) };
+    reader.leave();
+    answer
 }
 
-impl<T: Timeout> Request<T> {
+/// Whatever is not usual.
+///
+/// # Safety
+/// As [`Wanted::getevents`].
+#[inline(never)]
+pub unsafe fn getevents_beside_others<T: Timeout + GetEvents>(
+    ctx: io_context_t,
+    min_nr: c_long,
+    nr: c_long,
+    events: *mut io_event,
+    timeout: *const T,
+) -> Result {
+    let wanted = Wanted {
+        ctx,
+        min_nr,
+        nr,
+        events,
+        timeout,
+        mask: None,
+    };
+    // SAFETY: the same contract.
+    unsafe { wanted.getevents() }
+}
+
+impl<T: Timeout + GetEvents> Wanted<T> {
     /// Takes completions, or waits for them.
     ///
     /// # Safety
     /// `timeout` must be NULL, readable, or nothing that a program can map. `events` must be NULL,
     /// have room for `nr`, or be nothing that a program can map.
     pub unsafe fn getevents(self) -> Result {
-        match registry::find_or_count(self.ctx.0 as usize) {
+        match registry::find_or_count(self.ctx as usize) {
             // SAFETY: the same contract.
             Ok(entry) => unsafe { self.getevents_listed(entry) },
             Err(counted) => {
@@ -186,7 +185,7 @@ impl<T: Timeout> Request<T> {
     /// give it up. A call from which the lock was taken twice enters the kernel.
     ///
     /// # Safety
-    /// As [`Request::getevents`].
+    /// As [`Wanted::getevents`].
     unsafe fn getevents_listed(&self, entry: Listed) -> Result {
         // SAFETY: the same contract.
         let when = unsafe { self.when() };
@@ -225,7 +224,8 @@ impl<T: Timeout> Request<T> {
     /// What an owner does, until it is done or has no lock.
     ///
     /// # Safety
-    /// As [`Request::getevents`].
+    /// As [`Wanted::getevents`].
+    #[inline(never)]
     unsafe fn attempt(
         &self,
         entry: Listed,
@@ -257,9 +257,9 @@ impl<T: Timeout> Request<T> {
     /// Enters the kernel as a reader, if the lock is that of this ring.
     ///
     /// # Safety
-    /// As [`Request::getevents`].
+    /// As [`Wanted::getevents`].
     unsafe fn enter(&self, entry: Listed, reader: Reader<'static, AtomicUsize>) -> Result {
-        let Some(reader) = entry.confirm(self.ctx.0 as usize, reader) else {
+        let Some(reader) = entry.confirm(self.ctx as usize, reader) else {
             return Err(Errno::EINVAL); // the ring was destroyed meanwhile
         };
         // SAFETY: the same contract.
@@ -269,19 +269,10 @@ impl<T: Timeout> Request<T> {
     }
 
     /// # Safety
-    /// As [`Request::getevents`].
+    /// As [`Wanted::getevents`].
     unsafe fn enter_kernel(&self) -> Result {
         // SAFETY: the same contract.
-        unsafe {
-            T::getevents(
-                self.ctx.0,
-                self.min_nr,
-                self.nr,
-                self.events,
-                self.timeout,
-                self.mask,
-            )
-        }
+        unsafe { registry::engine_of(self.ctx).wait(self) }
     }
 
     /// # Safety
@@ -309,7 +300,7 @@ impl<T: Timeout> Request<T> {
     #[inline(always)]
     unsafe fn finds_empty(&self, entry: Listed) -> bool {
         // SAFETY: the entry says that the ring is there, and the caller that it stays.
-        entry.is_live(self.ctx.0 as usize) && unsafe { is_empty(self.ctx) }
+        entry.is_live(self.ctx as usize) && unsafe { is_empty(self.ctx) }
     }
 
     #[inline(always)]
@@ -341,14 +332,14 @@ impl<T: Timeout> Request<T> {
     /// Takes as many completions as are wanted, or none if there are too few.
     ///
     /// # Safety
-    /// As [`Request::getevents`]; and `owner` owns the lock of the entry, or has lost it.
+    /// As [`Wanted::getevents`]; and `owner` owns the lock of the entry, or has lost it.
     #[inline(always)]
     unsafe fn take(&self, entry: Listed, owner: &Owner<'static, AtomicUsize>) -> Look {
-        if !entry.is_live(self.ctx.0 as usize) {
+        if !entry.is_live(self.ctx as usize) {
             return Look::Unknown;
         }
         // SAFETY: while a call owns the lock of a live entry, its ring is mapped.
-        let there = match unsafe { Completions::at(self.ctx.0, owner) } {
+        let there = match unsafe { Completions::at(self.ctx, owner) } {
             Ok(Some(there)) => there,
             Ok(None) => return Look::Unknown,
             Err(Section::NotOwner) => return Look::Lost,
@@ -362,7 +353,7 @@ impl<T: Timeout> Request<T> {
         }
         let count = (there.count as c_long).min(self.nr) as u32;
         // SAFETY: no more than there are, nor than there is room for.
-        match unsafe { there.take(self.ctx.0, owner, count, self.events) } {
+        match unsafe { there.take(self.ctx, owner, count, self.events) } {
             Section::Done => Look::Taken(count as c_int),
             Section::NotOwner => Look::Lost,
             Section::Aborted => Look::Aborted,
@@ -374,12 +365,12 @@ impl<T: Timeout> Request<T> {
     /// original does; and so is a ring of the parent's in a forked child, if it is mapped there.
     ///
     /// # Safety
-    /// As [`Request::getevents`].
+    /// As [`Wanted::getevents`].
     unsafe fn is_unlisted_poll_of_empty(&self) -> bool {
-        let address = self.ctx.0 as usize;
+        let address = self.ctx as usize;
         // A ring begins a page. So much is seen without the kernel, in whose place a sandbox may
         // answer 0 to anything; and before the timeout is read, as in the original.
-        let may_be_ring = is_plausible(self.ctx.0) && address % 4096 == 0;
+        let may_be_ring = is_plausible(self.ctx) && address % 4096 == 0;
         // SAFETY: the caller's timeout; and a ring is mapped there, unless the program destroys it
         // at this moment, which kills it with the original.
         may_be_ring
@@ -396,9 +387,9 @@ impl<T: Timeout> Request<T> {
 ///
 /// # Safety
 /// None but the kernel may be moving the ring's head: the call stores it anew.
-unsafe fn is_known_to_kernel(ctx: Context) -> bool {
+unsafe fn is_known_to_kernel(ctx: io_context_t) -> bool {
     // SAFETY: for 0 events nothing is written.
-    let answer = unsafe { kernel::io_getevents(ctx.0, 0, 0, null_mut(), null()) };
+    let answer = unsafe { aio::io_getevents(ctx, 0, 0, null_mut(), null()) };
     // The kernel looks for pending signals after it has found the context.
     matches!(answer, Ok(_) | Err(Errno::EINTR))
 }
@@ -406,9 +397,9 @@ unsafe fn is_known_to_kernel(ctx: Context) -> bool {
 /// Whether the ring of a parent's context is mapped in this child: not since Linux 7.1, nor when
 /// the parent has destroyed the context. Asks with a call that makes nothing: io_setup() reads the
 /// variable, answers EFAULT if it cannot, and then EINVAL for 0 requests.
-fn is_mapped(ctx: Context) -> bool {
+fn is_mapped(ctx: io_context_t) -> bool {
     // SAFETY: for 0 requests nothing is written.
-    let answer = unsafe { kernel::io_setup(0, ctx.0.cast()) };
+    let answer = unsafe { aio::io_setup(0, ctx.cast()) };
     answer == Err(Errno::EINVAL)
 }
 
@@ -417,7 +408,7 @@ fn is_mapped(ctx: Context) -> bool {
 /// # Safety
 /// A ring must be mapped at the handle.
 #[inline(always)]
-unsafe fn is_empty(ctx: Context) -> bool {
+unsafe fn is_empty(ctx: io_context_t) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { Ring::at(ctx.0) }.is_some_and(Ring::is_empty)
+    unsafe { Ring::at(ctx) }.is_some_and(Ring::is_empty)
 }

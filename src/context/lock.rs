@@ -13,7 +13,7 @@
 //! * The *owner* (the writer) excludes everybody else. It is one call, named by its stack pointer,
 //!   which no other living call has. It is gone after some tens of nanoseconds, unless its thread
 //!   was preempted, ended, or left the call by a jump.
-//! * Whoever meets an owner spins for a microsecond or two, then takes the lock from it: it puts
+//! * Whoever meets an owner spins for a moment, then takes the lock from it: it puts
 //!   its own name into the word, and restarts every restartable section in progress
 //!   (`membarrier(2)`). An owner touches the ring in such sections only, and each begins with a
 //!   look at this word; so from then on the former owner has either committed or changes nothing.
@@ -25,7 +25,9 @@
 //!
 //! Generic over its word: `tests/lock_model.rs` runs this file through all interleavings.
 
-use crate::kernel::restartable::Section;
+#![forbid(unsafe_code)]
+
+use crate::sys::restartable::Section;
 use core::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
 
 /// The word, and what the lock needs from the machine besides.

@@ -10,12 +10,15 @@
 
 use super::entry::Entry;
 use super::lock::{Call, Lock, Owner, Reader, Word};
-use crate::kernel::restartable::{self, Area, Section};
-#[cfg(reaps_in_user_space)]
-use crate::kernel::valgrind;
-use crate::kernel::{self, Sections};
+use crate::abi::io_context_t;
+use crate::aio_ring::Sections;
+use crate::engine::KernelAio;
 #[cfg(reaps_in_user_space)]
 use crate::settings;
+use crate::sys::restartable::{self, Area, Section};
+#[cfg(reaps_in_user_space)]
+use crate::sys::valgrind;
+use crate::sys::{arch, memory};
 use core::ffi::{c_char, c_int};
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
@@ -28,24 +31,8 @@ struct Set([AtomicUsize; WAYS]);
 
 /// Alone on its pages, of whatever size, because the kernel wipes whole ones: 4 KiB on some machines,
 /// up to 64 KiB on the others.
-#[cfg_attr(
-    any(
-        target_arch = "x86",
-        target_arch = "x86_64",
-        target_arch = "s390x",
-        target_arch = "riscv64"
-    ),
-    repr(align(4096))
-)]
-#[cfg_attr(
-    not(any(
-        target_arch = "x86",
-        target_arch = "x86_64",
-        target_arch = "s390x",
-        target_arch = "riscv64"
-    )),
-    repr(align(65536))
-)]
+#[cfg_attr(pages_of_4_kib, repr(align(4096)))]
+#[cfg_attr(not(pages_of_4_kib), repr(align(65536)))]
 struct Pages {
     locks: [Set; SETS],
     /// For each set, the threads in the kernel with a handle that is not listed.
@@ -60,6 +47,11 @@ const EMPTY: [Set; SETS] = {
     const SET: Set = Set([ZERO; WAYS]);
     [SET; SETS]
 };
+// The build script reads these two from the CPU's file.
+const _: () = assert!(arch::REAPS || !cfg!(reaps_in_user_space));
+const _: () = assert!((arch::LARGEST_PAGE == 4096) == cfg!(pages_of_4_kib));
+const _: () = assert!(core::mem::align_of::<Pages>() >= arch::LARGEST_PAGE);
+
 static SLOTS: [Set; SETS] = EMPTY;
 static WIPED: Pages = Pages {
     locks: EMPTY,
@@ -86,8 +78,8 @@ pub type Listed = Entry<'static, AtomicUsize>;
 
 impl Word for AtomicUsize {
     type Area = Area;
-    /// A microsecond or two; owners need this long for some hundred events.
-    const PATIENCE: u32 = 100;
+    /// Half a microsecond or so; an owner needs as long for some hundred events.
+    const PATIENCE: u32 = 20;
     #[inline(always)]
     fn load(&self, order: Ordering) -> usize {
         AtomicUsize::load(self, order)
@@ -128,7 +120,7 @@ impl Word for AtomicUsize {
     fn wait(turn: u32) -> bool {
         match turn {
             0..=99 => core::hint::spin_loop(),
-            100..=209 => kernel::sleep((turn as i64 - 99).min(20) * 50_000),
+            100..=209 => memory::sleep((turn as i64 - 99).min(20) * 50_000),
             _ => return false,
         }
         true
@@ -202,15 +194,22 @@ fn entries(address: usize) -> impl Iterator<Item = Listed> {
 }
 
 /// The entry that a ring at this address has or, in a forked child, had in the parent.
-#[inline(always)]
+#[inline(never)]
 fn entry_at(address: usize) -> Option<Listed> {
     entries(address).find(|entry| address != 0 && entry.belongs_to(address))
 }
 
 /// The entry of a ring that this process set up by this library, destroyed meanwhile or not.
-#[inline(always)]
 pub fn find(address: usize) -> Option<Listed> {
     entry_at(address).filter(|entry| entry.lock.is_ours())
+}
+
+/// The same for the one caller for whom a call would be too slow: it is eight comparisons long.
+#[inline(always)]
+pub fn find_inline(address: usize) -> Option<Listed> {
+    entries(address)
+        .find(|entry| address != 0 && entry.belongs_to(address))
+        .filter(|entry| entry.lock.is_ours())
 }
 
 /// The entry, or if there is none, this thread counted among those that enter the kernel with a
@@ -228,6 +227,12 @@ pub fn find_or_count(address: usize) -> Result<Listed, Reader<'static, AtomicUsi
         }
         None => Err(counted),
     }
+}
+
+/// Which engine serves a handle. There is one, so nothing is looked up.
+#[inline(always)]
+pub fn engine_of(_: io_context_t) -> KernelAio {
+    KernelAio
 }
 
 /// Whether the parent of this forked child had a live context at this address.
@@ -265,7 +270,7 @@ type Environment = *const *const c_char;
 
 /// Only constructors come here: our own, with what it was given, and others that call io_setup.
 fn decide(#[cfg_attr(not(reaps_in_user_space), allow(unused))] given: Environment) {
-    let wiped = kernel::wipe_on_fork(&WIPED);
+    let wiped = memory::wipe_on_fork(&WIPED);
     #[cfg(reaps_in_user_space)]
     {
         // SAFETY: constructors do not change the environment under each other.

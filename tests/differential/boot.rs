@@ -3,7 +3,7 @@
 
 use crate::machine::{Answers, Machine, Over};
 use crate::program::{self, Measure};
-use crate::support::{attempt, ours, report, root, text};
+use crate::support::{attempt, ours, report, result, root, text};
 use crate::way::Linking;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -85,7 +85,7 @@ impl Boot {
             .lines()
             .find_map(|line| line.split_once("init: Linux "));
         let (_, version) = running.ok_or_else(|| format!("no Linux:\n{console}"))?;
-        println!("{}: Linux {version}", machine.name);
+        result(&format!("Linux {version}"));
         Ok(Life {
             place,
             not_built,

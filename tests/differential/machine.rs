@@ -37,8 +37,6 @@ impl Answers {
 }
 
 pub struct Machine {
-    /// Empty for this one.
-    pub name: String,
     pub original: &'static Installation,
     pub ways: Vec<Way>,
     /// The way in which the original is asked.
@@ -55,7 +53,6 @@ impl Machine {
         }
         let ways = Way::here(has_musl);
         Machine {
-            name: String::new(),
             original,
             oracle: ways[0].clone(),
             ways,
@@ -97,7 +94,6 @@ impl Machine {
         Some(Machine {
             original,
             oracle: ways.first().expect("LIBAIO_RS_WAYS has a way").clone(),
-            name,
             ways,
             boot,
         })

@@ -23,7 +23,7 @@ use program::{Measure, Program};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, OnceLock};
-use support::{attempt, original, ours, run, scratch, skip, text};
+use support::{attempt, original, ours, result, run, scratch, skip, text};
 use way::{Linking, Way};
 
 fn main() -> ExitCode {
@@ -205,6 +205,6 @@ fn musl_programs(machine: &Machine, way: &Way) -> Result<(), Failed> {
 fn stress(machine: &Machine) -> Result<(), Failed> {
     let boot = machine.boot.as_ref().ok_or("not a machine that boots")?;
     let answers = boot.answers(machine, boot::STRESS, Over::Ours)?;
-    print!("{}: {}", boot::STRESS, answers.printed);
+    result(&format!("{}: {}", boot::STRESS, answers.printed));
     Ok(())
 }

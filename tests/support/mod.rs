@@ -105,14 +105,36 @@ pub fn has_64_bits() -> bool {
     wide && !target().ends_with("x32")
 }
 
+/// What the CPU's file in src/sys/arch says, found as build.rs finds it.
+fn cpu_file() -> String {
+    let cpu = match architecture() {
+        "i586" | "i686" => "x86",
+        "armv7" => "arm",
+        "riscv64gc" => "riscv64",
+        "powerpc64le" => "powerpc64",
+        "mips64el" => "mips64",
+        other => other,
+    };
+    let read = |file: &str| {
+        let path = root().join("src/sys/arch").join(file);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))
+    };
+    let table = read("mod.rs");
+    let mut rows = table
+        .lines()
+        .filter(|line| line.contains(&format!("\"{cpu}\"")));
+    let file = rows.find_map(|line| line.trim().strip_suffix(';')?.split_once(" => "));
+    read(&format!("{}.rs", file.expect("a row for each CPU").1))
+}
+
 /// Where system calls go through libc.
 pub fn needs_libc() -> bool {
-    !["x86_64", "aarch64", "riscv64", "riscv64gc"].contains(&architecture())
+    cpu_file().contains("through_libc")
 }
 
 /// Machines on which build.rs sets cfg(reaps_in_user_space).
 pub fn reaps() -> bool {
-    ["x86_64", "aarch64"].contains(&architecture()) && has_64_bits()
+    cpu_file().contains("pub const REAPS: bool = true;") && has_64_bits()
 }
 
 pub fn root() -> &'static Path {
@@ -310,6 +332,11 @@ pub fn text(bytes: &[u8]) -> String {
 /// Whether a program can be started.
 pub fn has(program: impl AsRef<OsStr>) -> bool {
     Command::new(program).arg("--version").output().is_ok()
+}
+
+/// Says what a test has measured, for docs/testing.md. Straight to the terminal, as `skip` does.
+pub fn result(measured: &str) {
+    let _ = writeln!(std::io::stdout(), "RESULT {}", measured.trim_end());
 }
 
 /// Says that a test did not run. Straight to the terminal, since the test harness keeps what

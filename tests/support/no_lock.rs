@@ -1,7 +1,7 @@
 //! The fault that the tests of the lock must find: a lock that excludes nobody.
 
-use crate::kernel::restartable::Section;
 use crate::lock::Word;
+use crate::sys::restartable::Section;
 use std::sync::atomic::Ordering;
 
 /// What the tests' own sections ask.

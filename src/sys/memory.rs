@@ -1,7 +1,7 @@
 //! How a thread sleeps, and what a forked child gets of its memory.
 
 use super::syscall::{call, long, pointer};
-use super::timeout::timespec;
+use crate::timeout::timespec;
 
 /// Sleeps some nanoseconds, less than a second; a signal ends it. By `futex(2)`, which every
 /// program with threads calls anyway, and filters of system calls allow: a wait for a word that

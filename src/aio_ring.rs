@@ -1,8 +1,8 @@
 //! The completion ring, as far as the library reads it: `struct aio_ring` in `fs/aio.c`, which
 //! the kernel maps into the process at the address that is the context's handle.
 
-use super::restartable::Section;
-use crate::c_abi::types::{io_context_t, io_event};
+use crate::abi::{io_context_t, io_event};
+use crate::sys::restartable::Section;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 const MAGIC: u32 = 0xa10a_10a1;
@@ -24,7 +24,18 @@ struct Header {
     header_length: u32,
 }
 
-const _: () = assert!(core::mem::size_of::<Header>() == HEADER_LENGTH as usize);
+const _: () = {
+    use core::mem::{offset_of, size_of};
+    assert!(size_of::<Header>() == HEADER_LENGTH as usize);
+    assert!(offset_of!(Header, id) == 0);
+    assert!(offset_of!(Header, nr) == 4);
+    assert!(offset_of!(Header, head) == 8);
+    assert!(offset_of!(Header, tail) == 12);
+    assert!(offset_of!(Header, magic) == 16);
+    assert!(offset_of!(Header, compat_features) == 20);
+    assert!(offset_of!(Header, incompat_features) == 24);
+    assert!(offset_of!(Header, header_length) == 28);
+};
 
 /// A ring whose header can be read.
 #[derive(Clone, Copy)]

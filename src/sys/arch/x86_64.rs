@@ -1,25 +1,62 @@
-//! The sections for x86-64, and where the thread's area is: relative to the segment register FS,
-//! which every thread's thread-local storage begins at.
+//! x86-64, and its form with 32-bit pointers (x32), whose `long`s and pointers the kernel reads as 64
+//! bits each.
 
-use super::{outcome, Area, Section};
 use core::arch::asm;
+use libc::c_long;
 
-impl Area {
-    #[inline(always)]
-    pub(super) fn at(offset: isize) -> Area {
-        Area(offset)
-    }
+pub const REAPS: bool = true;
+pub const LARGEST_PAGE: usize = 4096;
+pub const KERNEL_SIGSET_SIZE: usize = 8;
+/// x32 marks its calls by a bit.
+pub const SYS_IO_PGETEVENTS: c_long = 333
+    + if cfg!(target_pointer_width = "32") {
+        0x4000_0000
+    } else {
+        0
+    };
 
-    #[inline(always)]
-    pub(super) fn cpu_id(self) -> i32 {
-        let cpu: i32;
-        // SAFETY: reads a field of the area, which lives as long as its thread.
-        unsafe {
-            asm!("mov {:e}, fs:[{} + 4]", out(reg) cpu, in(reg) self.0,
-                options(nostack, preserves_flags, readonly));
-        }
-        cpu
+/// What an argument is passed in.
+pub type Register = i64;
+
+macro_rules! instruction {
+    ($number:ident, $answer:ident, $($argument:ident $register:tt),+) => {
+        core::arch::asm!(
+            "syscall",
+            inlateout("rax") $number as Register => $answer,
+            $(in($register) $argument,)+
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack, preserves_flags)
+        )
+    };
+}
+with_instruction! {
+    syscall1(a "rdi");
+    syscall2(a "rdi", b "rsi");
+    syscall3(a "rdi", b "rsi", c "rdx");
+    syscall5(a "rdi", b "rsi", c "rdx", d "r10", e "r8");
+    syscall6(a "rdi", b "rsi", c "rdx", d "r10", e "r8", f "r9");
+}
+
+/// The thread's `struct rseq`, as its distance from where the segment register FS points.
+#[inline(always)]
+pub fn rseq_area(offset: isize) -> isize {
+    offset
+}
+
+/// The field `cpu_id` there.
+///
+/// # Safety
+/// The thread has such an area.
+#[inline(always)]
+pub unsafe fn cpu_id(area: isize) -> i32 {
+    let cpu: i32;
+    // SAFETY: reads a field of the area, which lives as long as its thread.
+    unsafe {
+        asm!("mov {:e}, fs:[{} + 4]", out(reg) cpu, in(reg) area,
+            options(nostack, preserves_flags, readonly));
     }
+    cpu
 }
 
 /// The stack pointer of the function that this is inlined into.
@@ -75,11 +112,11 @@ macro_rules! end {
 /// `lock` must be readable; `from` must be readable as long as `lock` holds `owned`.
 #[inline(always)]
 pub unsafe fn read_words(
-    area: Area,
+    area: isize,
     lock: *const usize,
     owned: usize,
     from: *const u64,
-) -> (Section, [u64; 4]) {
+) -> (u32, [u64; 4]) {
     let (section, a, b, c, d): (u32, u64, u64, u64, u64);
     // SAFETY: the caller's promise. Loads are not reordered on this CPU: the second word (tail)
     // is read before any later load of an event.
@@ -93,7 +130,7 @@ pub unsafe fn read_words(
             end!(),
             section = out(reg) section,
             scratch = out(reg) _,
-            area = in(reg) area.0,
+            area = in(reg) area,
             lock = in(reg) lock,
             owned = in(reg) owned,
             from = in(reg) from,
@@ -104,7 +141,7 @@ pub unsafe fn read_words(
             options(nostack)
         );
     }
-    (outcome(section), [a, b, c, d])
+    (section, [a, b, c, d])
 }
 
 /// Copies `count` blocks of 32 bytes from `from` and then `more` from `from_start`, and stores
@@ -116,7 +153,7 @@ pub unsafe fn read_words(
 #[inline(always)]
 #[allow(clippy::too_many_arguments)] // one instruction sequence, one register each
 pub unsafe fn copy_and_store(
-    area: Area,
+    area: isize,
     lock: *const usize,
     owned: usize,
     from: *const u8,
@@ -126,7 +163,7 @@ pub unsafe fn copy_and_store(
     to: *mut u8,
     word: *mut u32,
     value: u32,
-) -> Section {
+) -> u32 {
     let section: u32;
     // SAFETY: the caller's promise. Stores are not reordered with earlier loads on this CPU, so
     // the blocks have been read when `value` can be seen.
@@ -150,7 +187,7 @@ pub unsafe fn copy_and_store(
             end!(),
             section = out(reg) section,
             scratch = out(reg) _,
-            area = in(reg) area.0,
+            area = in(reg) area,
             lock = in(reg) lock,
             owned = in(reg) owned,
             from = inout(reg) from => _,
@@ -165,7 +202,7 @@ pub unsafe fn copy_and_store(
             options(nostack)
         );
     }
-    outcome(section)
+    section
 }
 
 /// Stores `value` to `lock`, if it holds `owned`.
@@ -173,7 +210,7 @@ pub unsafe fn copy_and_store(
 /// # Safety
 /// `lock` must be the lock word, which is only changed from `owned` by others in an atomic step.
 #[inline(always)]
-pub unsafe fn store(area: Area, lock: *mut usize, owned: usize, value: usize) -> Section {
+pub unsafe fn store(area: isize, lock: *mut usize, owned: usize, value: usize) -> u32 {
     let section: u32;
     // SAFETY: the caller's promise. On this CPU a plain store is a release.
     unsafe {
@@ -183,12 +220,12 @@ pub unsafe fn store(area: Area, lock: *mut usize, owned: usize, value: usize) ->
             end!(),
             section = out(reg) section,
             scratch = out(reg) _,
-            area = in(reg) area.0,
+            area = in(reg) area,
             lock = in(reg) lock,
             owned = in(reg) owned,
             value = in(reg) value,
             options(nostack)
         );
     }
-    outcome(section)
+    section
 }

@@ -1,26 +1,56 @@
-//! The sections for arm64, and where the thread's area is: at a distance from the thread pointer,
-//! the register TPIDR_EL0.
+//! arm64.
 
-use super::{outcome, Area, Section};
 use core::arch::asm;
+use libc::c_long;
 
-impl Area {
-    #[inline(always)]
-    pub(super) fn at(offset: isize) -> Area {
-        let pointer: isize;
-        // SAFETY: reads a register.
-        unsafe {
-            asm!("mrs {}, tpidr_el0", out(reg) pointer,
-                options(nostack, preserves_flags, nomem));
-        }
-        Area(pointer + offset)
-    }
+pub const REAPS: bool = true;
+pub const LARGEST_PAGE: usize = 65536;
+pub const KERNEL_SIGSET_SIZE: usize = 8;
+pub const SYS_IO_PGETEVENTS: c_long = 292;
 
-    #[inline(always)]
-    pub(super) fn cpu_id(self) -> i32 {
-        // SAFETY: a field of the area, which lives as long as its thread; the kernel writes it.
-        unsafe { (self.0 as *const i32).add(1).read_volatile() }
+/// What an argument is passed in.
+pub type Register = isize;
+
+// The first argument shares its register with the answer.
+macro_rules! instruction {
+    ($number:ident, $answer:ident, $first:ident $first_register:tt $(, $argument:ident $register:tt)*) => {
+        core::arch::asm!(
+            "svc 0",
+            in("x8") $number,
+            inlateout($first_register) $first => $answer,
+            $(in($register) $argument,)*
+            options(nostack, preserves_flags)
+        )
+    };
+}
+with_instruction! {
+    syscall1(a "x0");
+    syscall2(a "x0", b "x1");
+    syscall3(a "x0", b "x1", c "x2");
+    syscall5(a "x0", b "x1", c "x2", d "x3", e "x4");
+    syscall6(a "x0", b "x1", c "x2", d "x3", e "x4", f "x5");
+}
+
+/// The thread's `struct rseq`: its address.
+#[inline(always)]
+pub fn rseq_area(offset: isize) -> isize {
+    let pointer: isize;
+    // SAFETY: reads a register.
+    unsafe {
+        asm!("mrs {}, tpidr_el0", out(reg) pointer,
+            options(nostack, preserves_flags, nomem));
     }
+    pointer + offset
+}
+
+/// The field `cpu_id` there.
+///
+/// # Safety
+/// The thread has such an area.
+#[inline(always)]
+pub unsafe fn cpu_id(area: isize) -> i32 {
+    // SAFETY: the caller's promise; the kernel writes it.
+    unsafe { (area as *const i32).add(1).read_volatile() }
 }
 
 /// The stack pointer of the function that this is inlined into.
@@ -77,11 +107,11 @@ macro_rules! end {
 /// `lock` must be readable; `from` must be readable as long as `lock` holds `owned`.
 #[inline(always)]
 pub unsafe fn read_words(
-    area: Area,
+    area: isize,
     lock: *const usize,
     owned: usize,
     from: *const u64,
-) -> (Section, [u64; 4]) {
+) -> (u32, [u64; 4]) {
     let (section, a, b, c, d): (u32, u64, u64, u64, u64);
     // SAFETY: the caller's promise. The second word (tail) is loaded with acquire: events are read
     // after it. Pairs with the write barrier in the kernel's aio_complete().
@@ -95,7 +125,7 @@ pub unsafe fn read_words(
             end!(),
             section = out(reg) section,
             scratch = out(reg) _,
-            area = in(reg) area.0,
+            area = in(reg) area,
             lock = in(reg) lock,
             owned = in(reg) owned,
             from = in(reg) from,
@@ -106,7 +136,7 @@ pub unsafe fn read_words(
             options(nostack)
         );
     }
-    (outcome(section), [a, b, c, d])
+    (section, [a, b, c, d])
 }
 
 /// Copies `count` blocks of 32 bytes from `from` and then `more` from `from_start`, and stores
@@ -118,7 +148,7 @@ pub unsafe fn read_words(
 #[inline(always)]
 #[allow(clippy::too_many_arguments)] // one instruction sequence, one register each
 pub unsafe fn copy_and_store(
-    area: Area,
+    area: isize,
     lock: *const usize,
     owned: usize,
     from: *const u8,
@@ -128,7 +158,7 @@ pub unsafe fn copy_and_store(
     to: *mut u8,
     word: *mut u32,
     value: u32,
-) -> Section {
+) -> u32 {
     let section: u32;
     // SAFETY: the caller's promise. The store is a release: the blocks have been read when `value`
     // can be seen.
@@ -147,7 +177,7 @@ pub unsafe fn copy_and_store(
             end!(),
             section = out(reg) section,
             scratch = out(reg) _,
-            area = in(reg) area.0,
+            area = in(reg) area,
             lock = in(reg) lock,
             owned = in(reg) owned,
             from = inout(reg) from => _,
@@ -162,7 +192,7 @@ pub unsafe fn copy_and_store(
             options(nostack)
         );
     }
-    outcome(section)
+    section
 }
 
 /// Stores `value` to `lock`, if it holds `owned`.
@@ -170,7 +200,7 @@ pub unsafe fn copy_and_store(
 /// # Safety
 /// `lock` must be the lock word, which is only changed from `owned` by others in an atomic step.
 #[inline(always)]
-pub unsafe fn store(area: Area, lock: *mut usize, owned: usize, value: usize) -> Section {
+pub unsafe fn store(area: isize, lock: *mut usize, owned: usize, value: usize) -> u32 {
     let section: u32;
     // SAFETY: the caller's promise. The store is a release.
     unsafe {
@@ -180,12 +210,12 @@ pub unsafe fn store(area: Area, lock: *mut usize, owned: usize, value: usize) ->
             end!(),
             section = out(reg) section,
             scratch = out(reg) _,
-            area = in(reg) area.0,
+            area = in(reg) area,
             lock = in(reg) lock,
             owned = in(reg) owned,
             value = in(reg) value,
             options(nostack)
         );
     }
-    outcome(section)
+    section
 }

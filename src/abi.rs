@@ -204,6 +204,40 @@ pub struct io_sigset_compat {
 pub type io_callback_t =
     Option<unsafe extern "C" fn(ctx: io_context_t, iocb: *mut iocb, res: c_long, res2: c_long)>;
 
-// The kernel's sizes, the same everywhere (struct iocb and struct io_event in aio_abi.h).
-const _: () = assert!(core::mem::size_of::<iocb>() == 64);
-const _: () = assert!(core::mem::size_of::<io_event>() == 32);
+// The kernel's layout (struct iocb and struct io_event in aio_abi.h), the same on every machine: each
+// field is 64 bits wide or the half of one that the byte order says.
+const _: () = {
+    use core::mem::{offset_of, size_of};
+    /// Where a pointer or a `long` lies in its 64 bits.
+    const LOW: usize = if cfg!(all(target_endian = "big", target_pointer_width = "32")) {
+        4
+    } else {
+        0
+    };
+    /// Where the 32 bits of `aio_key` or of a poll's events lie.
+    const KEY: usize = if cfg!(target_endian = "big") { 4 } else { 0 };
+
+    assert!(size_of::<iocb>() == 64);
+    assert!(offset_of!(iocb, data) == LOW);
+    assert!(offset_of!(iocb, key) == 8 + KEY);
+    assert!(offset_of!(iocb, aio_rw_flags) == 12 - KEY);
+    assert!(offset_of!(iocb, aio_lio_opcode) == 16);
+    assert!(offset_of!(iocb, aio_reqprio) == 18);
+    assert!(offset_of!(iocb, aio_fildes) == 20);
+    assert!(offset_of!(iocb, u) == 24);
+
+    assert!(offset_of!(io_iocb_common, buf) == LOW);
+    assert!(offset_of!(io_iocb_common, nbytes) == 8 + LOW);
+    assert!(offset_of!(io_iocb_common, offset) == 16);
+    assert!(offset_of!(io_iocb_common, flags) == 32);
+    assert!(offset_of!(io_iocb_common, resfd) == 36);
+    assert!(offset_of!(io_iocb_vector, vec) == LOW);
+    assert!(offset_of!(io_iocb_vector, offset) == 16);
+    assert!(offset_of!(io_iocb_poll, events) == KEY);
+
+    assert!(size_of::<io_event>() == 32);
+    assert!(offset_of!(io_event, data) == LOW);
+    assert!(offset_of!(io_event, obj) == 8 + LOW);
+    assert!(offset_of!(io_event, res) == 16 + LOW);
+    assert!(offset_of!(io_event, res2) == 24 + LOW);
+};

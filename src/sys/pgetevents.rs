@@ -1,63 +1,11 @@
 //! `io_pgetevents(2)`, since Linux 4.18, and on 32-bit machines its 64-bit-time form, since 5.1.
 
-use super::syscall::{call, long, pointer, Register};
-use super::timeout::timespec;
-use crate::c_abi::types::{io_context_t, io_event};
+use super::arch::{Register, KERNEL_SIGSET_SIZE, SYS_IO_PGETEVENTS};
+use super::syscall::{call, long, pointer};
+use crate::abi::{io_context_t, io_event};
 use crate::errno::{from_kernel, Result};
+use crate::timeout::timespec;
 use libc::{c_long, sigset_t};
-
-/// The number of the system call (`asm/unistd.h` of each architecture; the libc crate has it for
-/// some only). What is not in the list gets one that no kernel knows, and so `ENOSYS`.
-const SYS_IO_PGETEVENTS: c_long = {
-    #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
-    const NUMBER: c_long = 333;
-    #[cfg(all(target_arch = "x86_64", target_pointer_width = "32"))]
-    const NUMBER: c_long = 0x4000_0000 + 333;
-    #[cfg(target_arch = "x86")]
-    const NUMBER: c_long = 385;
-    #[cfg(target_arch = "arm")]
-    const NUMBER: c_long = 399;
-    #[cfg(any(target_arch = "powerpc", target_arch = "powerpc64"))]
-    const NUMBER: c_long = 388;
-    #[cfg(target_arch = "s390x")]
-    const NUMBER: c_long = 382;
-    #[cfg(any(target_arch = "sparc", target_arch = "sparc64"))]
-    const NUMBER: c_long = 361;
-    #[cfg(target_arch = "mips")]
-    const NUMBER: c_long = 4368;
-    #[cfg(all(target_arch = "mips64", target_pointer_width = "64"))]
-    const NUMBER: c_long = 5328;
-    #[cfg(any(
-        target_arch = "aarch64",
-        target_arch = "riscv64",
-        target_arch = "loongarch64"
-    ))]
-    const NUMBER: c_long = 292;
-    #[cfg(not(any(
-        target_arch = "x86_64",
-        target_arch = "x86",
-        target_arch = "arm",
-        target_arch = "powerpc",
-        target_arch = "powerpc64",
-        target_arch = "s390x",
-        target_arch = "sparc",
-        target_arch = "sparc64",
-        target_arch = "mips",
-        all(target_arch = "mips64", target_pointer_width = "64"),
-        target_arch = "aarch64",
-        target_arch = "riscv64",
-        target_arch = "loongarch64"
-    )))]
-    const NUMBER: c_long = c_long::MAX;
-    NUMBER
-};
-
-/// `sizeof(sigset_t)` in the kernel, `_NSIG / 8`: MIPS has 128 signals, all others 64.
-const KERNEL_SIGSET_SIZE: usize = if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
-    16
-} else {
-    8
-};
 
 /// What both forms take besides their timeout.
 type Arguments = (io_context_t, c_long, c_long, *mut io_event);
@@ -154,7 +102,7 @@ pub use time64::{io_getevents_time64, io_pgetevents_time64};
 mod time64 {
     use super::*;
     use crate::errno::Errno;
-    use crate::kernel::timespec64;
+    use crate::timeout::timespec64;
 
     /// The same number on every architecture.
     const SYS_IO_PGETEVENTS_TIME64: c_long = 416;
@@ -215,7 +163,7 @@ mod time64 {
         match from_kernel(answer) {
             Err(Errno::ENOSYS) => with_old_form(timeout, |old| {
                 // SAFETY: the same contract, and a timeout that outlives the call.
-                unsafe { super::super::io_getevents(ctx, min_nr, nr, events, old) }
+                unsafe { super::super::aio::io_getevents(ctx, min_nr, nr, events, old) }
             }),
             answer => answer,
         }
@@ -225,7 +173,7 @@ mod time64 {
         timeout: *const timespec64,
         ask: impl FnOnce(*const timespec) -> Result,
     ) -> Result {
-        if !crate::c_abi::is_plausible(timeout) {
+        if !crate::address::is_plausible(timeout) {
             return ask(timeout.cast()); // NULL, or EFAULT
         }
         // SAFETY: readable by the callers' contract.

@@ -1,30 +1,15 @@
-//! Kernel AIO: its system calls, one function each, and the completion ring.
+//! The system calls of kernel AIO.
 //!
-//! No pointer is looked at here. The kernel checks every one and answers `EFAULT`, and looks a
-//! handle up in its own table and answers `EINVAL` (`lookup_ioctx` in `fs/aio.c`), so these
-//! functions are sound for any argument as far as this process's own memory goes; what the
-//! kernel writes through a valid pointer is the caller's business, hence `unsafe`.
+//! The kernel checks every pointer and answers `EFAULT`, and looks a handle up in its own table and
+//! answers `EINVAL` (`lookup_ioctx` in `fs/aio.c`), so these functions are sound for any argument as
+//! far as this process's own memory goes; what the kernel writes through a valid pointer is the
+//! caller's business, hence `unsafe`.
 
-mod memory;
-mod pgetevents;
-pub mod restartable;
-mod ring;
-mod syscall;
-mod timeout;
-#[cfg(reaps_in_user_space)]
-pub mod valgrind;
-
-pub use memory::{sleep, wipe_on_fork};
-pub use pgetevents::io_pgetevents;
-pub use ring::{Completions, Ring, Sections};
-#[cfg(target_pointer_width = "32")]
-pub use timeout::timespec64;
-pub use timeout::{timespec, Timeout};
-
-use crate::c_abi::types::{io_context_t, io_event, iocb};
+use super::syscall::{call, long, pointer};
+use crate::abi::{io_context_t, io_event, iocb};
 use crate::errno::{from_kernel, Result};
+use crate::timeout::timespec;
 use libc::{c_int, c_long};
-use syscall::{call, long, pointer};
 
 /// `io_setup(2)`. The kernel takes an `unsigned`; the sign-extended `int` has the same low half.
 pub unsafe fn io_setup(maxevents: c_int, ctxp: *mut io_context_t) -> Result {

@@ -10,25 +10,16 @@
 //!
 //! glibc registers the area that the kernel reads, `struct rseq`, for every thread since version
 //! 2.35. Nothing is registered here: two registrations would exclude each other. Where the C library
-//! registers none, or the CPU has no sections in this folder, [`Area::of_this_thread`] is None.
-
-#[cfg(all(reaps_in_user_space, target_arch = "aarch64"))]
-#[path = "aarch64.rs"]
-mod sections;
-#[cfg(not(reaps_in_user_space))]
-#[path = "none.rs"]
-mod sections;
-#[cfg(all(reaps_in_user_space, target_arch = "x86_64"))]
-#[path = "x86_64.rs"]
-mod sections;
+//! registers none, or the CPU has no sections in `arch`, [`Area::of_this_thread`] is None.
 
 mod section;
 
+use super::arch;
 use super::syscall::{call, long};
+pub use arch::stack_pointer;
 use core::sync::atomic::{AtomicIsize, Ordering::Relaxed};
 use libc::c_long;
 pub use section::Section;
-pub use sections::{copy_and_store, read_words, stack_pointer, store};
 
 /// From the number that the assembly leaves.
 #[inline(always)]
@@ -46,6 +37,17 @@ fn outcome(number: u32) -> Section {
 pub struct Area(isize);
 
 impl Area {
+    /// # Safety
+    /// The thread has an area at this distance from its thread pointer.
+    #[inline(always)]
+    unsafe fn at(offset: isize) -> Option<Area> {
+        let area = arch::rseq_area(offset);
+        // The kernel keeps the number of the processor there; it is negative in a thread that the C
+        // library could not register.
+        // SAFETY: the caller's promise.
+        (unsafe { arch::cpu_id(area) } >= 0).then_some(Area(area))
+    }
+
     /// Whether threads of this process own locks.
     #[inline(always)]
     pub fn are_used() -> bool {
@@ -60,10 +62,8 @@ impl Area {
         if offset == 0 {
             return None;
         }
-        let area = Area::at(offset);
-        // The kernel keeps the number of the processor there; it is negative in a thread that the C
-        // library could not register.
-        (area.cpu_id() >= 0).then_some(area)
+        // SAFETY: the C library says that each of its threads has an area there.
+        unsafe { Area::at(offset) }
     }
 }
 
@@ -110,8 +110,63 @@ fn registered_offset() -> Option<isize> {
     // runs; each is 0 or the address of the C library's constant.
     let registered = unsafe { &REGISTERED };
     let (&offset, &size) = (registered.offset?, registered.size?);
-    let can = size != 0 && Area::at(offset).cpu_id() >= 0 && can_restart_others();
+    // SAFETY: the C library says so, if it says that the area has a size.
+    let can = size != 0 && unsafe { Area::at(offset) }.is_some() && can_restart_others();
     (can && membarrier(REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0).then_some(offset)
+}
+
+/// Section: reads four words, the second with acquire, if `lock` holds `owned`.
+///
+/// # Safety
+/// `lock` must be readable; `from` must be readable as long as `lock` holds `owned`.
+#[inline(always)]
+pub unsafe fn read_words(
+    area: Area,
+    lock: *const usize,
+    owned: usize,
+    from: *const u64,
+) -> (Section, [u64; 4]) {
+    // SAFETY: the same contract.
+    let (section, words) = unsafe { arch::read_words(area.0, lock, owned, from) };
+    (outcome(section), words)
+}
+
+/// Section: copies `count` blocks of 32 bytes from `from` and then `more` from `from_start`, and
+/// stores `value` to `word`, with release, if `lock` holds `owned`.
+///
+/// # Safety
+/// `lock` must be readable. As long as it holds `owned`, the sources must be readable and `word`
+/// writable. `to` must have room. `count` must not be 0.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)] // one instruction sequence, one register each
+pub unsafe fn copy_and_store(
+    area: Area,
+    lock: *const usize,
+    owned: usize,
+    from: *const u8,
+    count: usize,
+    from_start: *const u8,
+    more: usize,
+    to: *mut u8,
+    word: *mut u32,
+    value: u32,
+) -> Section {
+    // SAFETY: the same contract.
+    outcome(unsafe {
+        arch::copy_and_store(
+            area.0, lock, owned, from, count, from_start, more, to, word, value,
+        )
+    })
+}
+
+/// Section: stores `value` to `lock`, with release, if it holds `owned`.
+///
+/// # Safety
+/// `lock` must be the lock word, which is only changed from `owned` by others in an atomic step.
+#[inline(always)]
+pub unsafe fn store(area: Area, lock: *mut usize, owned: usize, value: usize) -> Section {
+    // SAFETY: the same contract.
+    outcome(unsafe { arch::store(area.0, lock, owned, value) })
 }
 
 /// Whether the kernel knows how to restart sections. A question with an answer of its own, because
