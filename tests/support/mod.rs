@@ -72,8 +72,10 @@ fn unpacked(directory: &Path) -> Installation {
 
 /// The shared library, under the two names by which programs are linked and started.
 fn install(name: &str, include: PathBuf, shared: &Path, archive: PathBuf) -> Installation {
-    let crate_name = env!("CARGO_CRATE_NAME");
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{crate_name}-foreign-{name}"));
+    // One place for each test program and machine, since they may run at the same time.
+    let machine = std::env::var("LIBAIO_RS_MACHINE").unwrap_or(target().to_string());
+    let name = format!("{}-{machine}-{name}", env!("CARGO_CRATE_NAME"));
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = std::fs::remove_dir_all(&place);
     std::fs::create_dir_all(&place).expect("the target directory is writable");
     let installed = place.join("libaio.so.1");
