@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /* Vectors: many parts, empty parts, parts that cannot be used, and more bytes than one call moves. */
 #include "helpers.h"
 #include <limits.h>

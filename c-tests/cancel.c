@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /*
  * io_cancel: only a poll that still waits can be cancelled, and only by its own address, in its own
  * context (io_cancel() in fs/aio.c looks for the address among the active requests).

@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /*
  * Threads that are cancelled asynchronously, between any two instructions of a poll or a take. The
  * next thread, which often has the cancelled one's thread pointer and stack, must be served by the

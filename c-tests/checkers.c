@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /*
  * Buffered and O_DIRECT reads, by several threads on one context, that check what they read. It has
  * no mistake that a checker could find: tests/valgrind.rs runs it under three.

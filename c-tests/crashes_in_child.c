@@ -1,3 +1,4 @@
+/* runs: against .expected: the original dies where the ring is not mapped */
 /*
  * What a forked child is told of its parent's contexts, which it does not have. It has their rings
  * mapped until the parent destroys them or exits, and since Linux 7.1 not at all. The original reads

@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /*
  * io_set_eventfd: exactly 1 for each completion, after its event can be taken. Programs that wait
  * in epoll count on the number.

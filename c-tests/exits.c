@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /*
  * A signal handler that calls exit() in the middle of a poll or a take, and a function of atexit()
  * that waits for what is in flight, as long as it is told -EINTR. It must end, with every event.

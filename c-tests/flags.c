@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /* RWF_* flags and I/O priorities, on a file of the current directory, on tmpfs and on a pipe. */
 #include "helpers.h"
 

@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /*
  * After fork the child has none of the contexts: the kernel keeps them by address space. It makes
  * its own. A child that shares the parent's memory has the parent's. What a child is told when it

@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /* io_getevents: numbers, timeouts, addresses, order, and signals. */
 #include "helpers.h"
 

@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /*
  * Signal handlers that take events, between any two instructions of polls and takes of the code
  * that they interrupt: they must get what is there, neither they nor the interrupted calls may be

@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /* The inline functions of the header: every byte of the request that they make. */
 #include "helpers.h"
 

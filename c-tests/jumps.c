@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /*
  * Signal handlers that leave by siglongjmp, from between any two instructions of a poll, a take or
  * a wait. What the call that was left had taken is lost, with the original too, so it is not asked

@@ -1,3 +1,4 @@
+/* runs: only in tests/header.rs: what a compiler finds in the header; it calls nothing */
 /*
  * What a compiler finds in libaio.h: sizes, offsets, types and constants, one a line. Built with
  * the original's header and with ours, it must print the same.

@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /* More contexts than a library could keep a record of, all in use at once. */
 #include "helpers.h"
 

@@ -1,3 +1,5 @@
+/* runs: without the original: the filter kills for the system call that it makes */
+/* runs: not reap-kernel: the filter kills for that system call there, too */
 /*
  * Completions that are there are taken without a system call: the filter here kills for one. Over
  * the original, and with LIBAIO_RS_REAP=kernel, it does. See tests/reaping.rs.

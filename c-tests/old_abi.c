@@ -1,3 +1,6 @@
+/* runs: not static: an archive's symbols have no versions */
+/* runs: not musl: it has no dlvsym(), by which a program asks for a version */
+/* runs: not time64: these functions are older than 64-bit times */
 /*
  * The LIBAIO_0.1 versions of three functions, which no header declares: programs linked before
  * 2002 ask for them. Their signatures differ from today's.

@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /*
  * One request at a time, on files: what io_submit refuses, and what comes back in the event.
  * io_submit_one() in fs/aio.c looks at reserved fields and lengths first, then at the file and the

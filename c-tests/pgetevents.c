@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /* io_pgetevents: io_getevents with a signal mask, set and put back in one step. */
 #include "helpers.h"
 

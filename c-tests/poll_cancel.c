@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /* IO_CMD_POLL, and io_cancel, which works for nothing else. */
 #include "helpers.h"
 #include <poll.h>

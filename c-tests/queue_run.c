@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /* io_queue_run and io_queue_wait: the callbacks' order and arguments, and what they may do. */
 #include "helpers.h"
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /*
  * Contexts that the library did not make or has lost sight of: made and destroyed by the system
  * call, moved by mremap, whose new address is the handle from then on (aio_ring_mremap()).

@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /*
  * Kernels without a call, and sandboxes that refuse one: the library passes the error on, whatever
  * it is, and does not try anything else.

@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /*
  * The ring behind the handle. Emulators and benchmarks read it and move its head themselves, so
  * its form is part of the interface, and so is that the library keeps nothing of it to itself.

@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /* The first io_setup of a process, while another thread changes the environment. */
 #include "helpers.h"
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /* Making and destroying contexts: every error, the capacity that is really given, reuse. */
 #include "helpers.h"
 #include <sched.h>

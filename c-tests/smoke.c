@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /* A write, a read and their events: the least that a program with the library in it can do. */
 #include <fcntl.h>
 #include <libaio.h>

@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /* io_submit as a whole: what it makes of the array, and where it stops. */
 #include "helpers.h"
 

@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /* Many threads on one context, and requests that outlive what they were made with. */
 #include "helpers.h"
 #include <pthread.h>

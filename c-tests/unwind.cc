@@ -1,3 +1,4 @@
+/* runs: not musl: there is no C++ library for it here */
 // A callback may leave io_queue_run by a C++ exception or by pthread_exit: the frames in between
 // are the library's, and an unwinder must find its way through them.
 #include <libaio.h>

@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /*
  * Threads that wait for an eventfd and then poll once for each completion that it counts, and no
  * more: a poll that answers 0 because another thread is in the middle of taking leaves an event in

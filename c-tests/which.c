@@ -1,3 +1,4 @@
+/* runs: to name the library: every comparison rests on what it prints */
 /* Which file serves this program: the path that each function was found in. */
 #include "helpers.h"
 #include <dlfcn.h>

@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /*
  * A poll, that is, a timeout of zero. On an empty ring the original answers 0 by looking into the
  * ring, without a system call and whatever the other arguments are: programs run under filters

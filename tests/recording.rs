@@ -1,5 +1,5 @@
 //! scripts/record.sh, which writes how a command ended into its row of docs/testing.md: a failure or
-//! a skip is never written as a pass. And scripts/check.sh, which counts what the tests say. Both are
+//! a skip is never written as a pass. And scripts/count-tests.sh, which counts what the tests say. Both are
 //! run in a small tree of their own, with commands that only say things.
 
 mod support;
@@ -34,7 +34,11 @@ fn tree() -> TempDir {
     for directory in ["docs", "scripts"] {
         std::fs::create_dir(tree.path().join(directory)).expect("scratch is writable");
     }
-    for script in ["scripts/record.sh", "scripts/check.sh"] {
+    for script in [
+        "scripts/record.sh",
+        "scripts/check.sh",
+        "scripts/count-tests.sh",
+    ] {
         install(&root().join(script), &tree.path().join(script));
     }
     write(tree.path(), PAGE, &page);

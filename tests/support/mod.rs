@@ -22,6 +22,123 @@ impl Installation {
     }
 }
 
+/// A machine that a script has fetched: its compiler, its library and Debian's. See
+/// scripts/differential.sh.
+pub struct Foreign {
+    /// What its compiler's name begins with.
+    pub compiler: String,
+    ours: Installation,
+    original: Installation,
+    /// Where Debian has no libaio for it, another machine's is the measure.
+    pub has_original: bool,
+}
+
+pub fn foreign() -> Option<&'static Foreign> {
+    static FOREIGN: OnceLock<Option<Foreign>> = OnceLock::new();
+    FOREIGN
+        .get_or_init(|| {
+            let compiler = std::env::var("LIBAIO_RS_COMPILER").ok()?;
+            let directory = |name: &str| {
+                let path = std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set"));
+                PathBuf::from(path)
+            };
+            Some(Foreign {
+                compiler,
+                ours: built(&directory("LIBAIO_RS_OURS")),
+                original: unpacked(&directory("LIBAIO_RS_ORIGINAL")),
+                has_original: std::env::var_os("LIBAIO_RS_NO_ORIGINAL").is_none(),
+            })
+        })
+        .as_ref()
+}
+
+/// What `make` has built in a directory.
+fn built(directory: &Path) -> Installation {
+    let shared = directory.join("libaio.so.1.0.2");
+    let archive = directory.join("libaio.a");
+    install("ours", root().join("include"), &shared, archive)
+}
+
+/// A libaio that was unpacked below a directory.
+fn unpacked(directory: &Path) -> Installation {
+    let find = |name: &str| {
+        let found = run(Command::new("find").arg(directory).args(["-name", name]));
+        let found = text(&found.stdout).lines().next().map(PathBuf::from);
+        found.unwrap_or_else(|| panic!("no {name} in {}", directory.display()))
+    };
+    let (shared, archive) = (find("libaio.so.1"), find("libaio.a"));
+    install("original", directory.join("usr/include"), &shared, archive)
+}
+
+/// The shared library, under the two names by which programs are linked and started.
+fn install(name: &str, include: PathBuf, shared: &Path, archive: PathBuf) -> Installation {
+    // One place for each test program and machine, since they may run at the same time.
+    let machine = std::env::var("LIBAIO_RS_MACHINE").unwrap_or(target().to_string());
+    let name = format!("{}-{machine}-{name}", env!("CARGO_CRATE_NAME"));
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&place);
+    std::fs::create_dir_all(&place).expect("the target directory is writable");
+    let installed = place.join("libaio.so.1");
+    std::fs::copy(shared, &installed).unwrap_or_else(|error| panic!("{shared:?}: {error}"));
+    std::os::unix::fs::symlink("libaio.so.1", place.join("libaio.so")).expect("it is empty");
+    Installation {
+        include,
+        shared: installed,
+        archive,
+    }
+}
+
+/// The machine of the library, by Rust's name.
+pub fn target() -> &'static str {
+    static TARGET: OnceLock<String> = OnceLock::new();
+    TARGET.get_or_init(|| {
+        let host = env!("LIBAIO_RS_TARGET").to_string();
+        std::env::var("LIBAIO_RS_FOREIGN_TARGET").unwrap_or(host)
+    })
+}
+
+/// The first part of that name.
+pub fn architecture() -> &'static str {
+    target().split('-').next().expect("there is a first part")
+}
+
+pub fn has_64_bits() -> bool {
+    let wide = architecture().contains("64") || architecture() == "s390x";
+    wide && !target().ends_with("x32")
+}
+
+/// What the CPU's file in src/sys/arch says, found as build.rs finds it.
+fn cpu_file() -> String {
+    let cpu = match architecture() {
+        "i586" | "i686" => "x86",
+        "armv7" => "arm",
+        "riscv64gc" => "riscv64",
+        "powerpc64le" => "powerpc64",
+        "mips64el" => "mips64",
+        other => other,
+    };
+    let read = |file: &str| {
+        let path = root().join("src/sys/arch").join(file);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))
+    };
+    let table = read("mod.rs");
+    let mut rows = table
+        .lines()
+        .filter(|line| line.contains(&format!("\"{cpu}\"")));
+    let file = rows.find_map(|line| line.trim().strip_suffix(';')?.split_once(" => "));
+    read(&format!("{}.rs", file.expect("a row for each CPU").1))
+}
+
+/// Where system calls go through libc.
+pub fn needs_libc() -> bool {
+    cpu_file().contains("through_libc")
+}
+
+/// Machines on which build.rs sets cfg(reaps_in_user_space).
+pub fn reaps() -> bool {
+    cpu_file().contains("pub const REAPS: bool = true;") && has_64_bits()
+}
+
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -29,6 +146,9 @@ pub fn root() -> &'static Path {
 /// Our library as a packager gets it, from `make install`. Cargo may use what it has fetched
 /// already, nothing else: so this is the test that the build works offline.
 pub fn ours() -> &'static Installation {
+    if let Some(foreign) = foreign() {
+        return &foreign.ours;
+    }
     static OURS: OnceLock<Installation> = OnceLock::new();
     OURS.get_or_init(|| {
         // One place for each test program, since they may run at the same time.
@@ -107,6 +227,9 @@ pub fn cargo_build_with(name: &str, flags: &[&str], environment: &[(&str, &str)]
 
 /// The original, if the system has it: the oracle.
 pub fn original() -> Option<&'static Installation> {
+    if let Some(foreign) = foreign() {
+        return Some(&foreign.original);
+    }
     static ORIGINAL: OnceLock<Option<Installation>> = OnceLock::new();
     ORIGINAL
         .get_or_init(|| {
@@ -140,6 +263,10 @@ pub fn cxx() -> Command {
 }
 
 fn driver(cpp: bool) -> Command {
+    if let Some(foreign) = foreign() {
+        let name = if cpp { "g++" } else { "gcc" };
+        return Command::new(format!("{}-{name}", foreign.compiler));
+    }
     let tool = cc::Build::new()
         .cargo_metadata(false)
         .cargo_warnings(false)

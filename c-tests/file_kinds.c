@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /*
  * Pipes, sockets and other files that are not files: what completes, what is refused, and what
  * blocks inside io_submit, since kernel AIO is asynchronous only where the file makes it so.

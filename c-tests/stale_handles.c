@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /*
  * Contexts used from where a library that keeps a record of them could lose track: by threads that
  * have a handle before io_setup has returned, by children at addresses that were their parent's, by

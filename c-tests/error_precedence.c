@@ -1,3 +1,4 @@
+/* runs: everywhere */
 /* Two things wrong at once: which error is given tells in which order they are looked for. */
 #include "helpers.h"
 #include <limits.h>

@@ -1,0 +1,131 @@
+//! Where programs run: this machine, or one for which a script has fetched what it takes.
+
+use crate::boot::Boot;
+use crate::program::Program;
+use crate::support::{attempt, has, ours, report, scratch, skip, text, Installation};
+use crate::way::{Compiler, Linking, Way, ENVIRONMENTS};
+use std::path::PathBuf;
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Over {
+    Original,
+    Ours,
+}
+
+/// What a program printed; only that it cannot run here, if it says so.
+#[derive(Clone)]
+pub struct Answers {
+    pub printed: String,
+    pub can_run: bool,
+}
+
+impl Answers {
+    /// By the status with which it ended, 77 if it cannot run.
+    pub fn new(status: Option<i32>, printed: String) -> Option<Answers> {
+        match status {
+            Some(0) if !printed.is_empty() => Some(Answers {
+                printed,
+                can_run: true,
+            }),
+            Some(77) => Some(Answers {
+                printed: "cannot run here\n".to_string(),
+                can_run: false,
+            }),
+            _ => None,
+        }
+    }
+}
+
+pub struct Machine {
+    pub original: &'static Installation,
+    pub ways: Vec<Way>,
+    /// The way in which the original is asked.
+    pub oracle: Way,
+    /// If its programs run all at once on a machine that is booted for them.
+    pub boot: Option<Boot>,
+}
+
+impl Machine {
+    pub fn here(original: &'static Installation) -> Machine {
+        let has_musl = has("musl-gcc");
+        if !has_musl {
+            skip("differential tests over musl", "musl-gcc is not installed");
+        }
+        let ways = Way::here(has_musl);
+        Machine {
+            original,
+            oracle: ways[0].clone(),
+            ways,
+            boot: None,
+        }
+    }
+
+    /// The one that a script says: see scripts/differential.sh.
+    pub fn from_environment(original: &'static Installation) -> Option<Machine> {
+        let optional = |name: &str| std::env::var(format!("LIBAIO_RS_{name}")).ok();
+        let needed =
+            |name: &str| optional(name).unwrap_or_else(|| panic!("LIBAIO_RS_{name} is not set"));
+        let name = optional("MACHINE")?;
+        let compiler = Compiler::Foreign(optional("LIBRARIES").map(PathBuf::from));
+        let boot = optional("BOOT").map(Boot::new);
+        let mut ways = Vec::new();
+        for way in needed("WAYS").split_whitespace() {
+            let linking = match way.strip_suffix("_time64").unwrap_or(way) {
+                "linked" => Linking::Linked,
+                "static" => Linking::Static,
+                "preloaded" => Linking::Preloaded,
+                "beside" => Linking::Beside,
+                _ => panic!("LIBAIO_RS_WAYS: there is no way {way}"),
+            };
+            for (suffix, environment) in ENVIRONMENTS {
+                ways.push(Way {
+                    name: format!("{name}_{way}{suffix}"),
+                    linking,
+                    compiler: compiler.clone(),
+                    time64: way.ends_with("_time64"),
+                    environment,
+                });
+            }
+        }
+        assert!(
+            boot.is_none() || ways.len() == 1,
+            "a booted machine has one way"
+        );
+        Some(Machine {
+            original,
+            oracle: ways.first().expect("LIBAIO_RS_WAYS has a way").clone(),
+            ways,
+            boot,
+        })
+    }
+
+    pub fn library(&self, over: Over) -> &'static Installation {
+        match over {
+            Over::Original => self.original,
+            Over::Ours => ours(),
+        }
+    }
+
+    /// What the program prints.
+    pub fn answers(&self, program: &Program, over: Over, way: &Way) -> Result<Answers, String> {
+        if let Some(boot) = &self.boot {
+            return boot.answers(self, &program.name, over);
+        }
+        let place = scratch();
+        let file = place.path().join("program");
+        let library = self.library(over);
+        way.compile(&program.source, library, self.original, &file)?;
+        let mut command = way.command(&file, library);
+        let output = attempt(command.current_dir(place.path()));
+        Answers::new(output.status.code(), text(&output.stdout))
+            .ok_or_else(|| report(&command, &output))
+    }
+
+    /// The file that serves a program, by its name where the program runs.
+    pub fn file(&self, over: Over, way: &Way) -> Option<PathBuf> {
+        match way.linking {
+            Linking::Beside => Some(Boot::library(over)),
+            _ => way.file(self.library(over)),
+        }
+    }
+}

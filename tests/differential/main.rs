@@ -1,0 +1,210 @@
+//! The contract: a program prints the same over the original library and over ours.
+//!
+//! Every program in c-tests/ is built against the original's header and library and run over it;
+//! its standard output is the expectation. Then it is built and run over ours in each way in which
+//! a program can come to it, and must print the same, byte for byte. Standard error is free.
+//!
+//! What a program begins with says in which ways it runs (program.rs). Without more the ways are
+//! this machine's (way.rs); a script that has fetched another machine, or can boot one, says so in
+//! the environment (machine.rs, boot.rs).
+//!
+//! A line that starts with "SKIP " says what a program could not do here; `make check` counts it.
+
+mod boot;
+mod machine;
+mod program;
+#[path = "../support/mod.rs"]
+mod support;
+mod way;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use machine::{Answers, Machine, Over};
+use program::{Measure, Program};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::sync::{Arc, OnceLock};
+use support::{attempt, original, ours, result, run, scratch, skip, text};
+use way::{Linking, Way};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let Some(original) = original() else {
+        skip("differential tests", "the original is not installed");
+        return ExitCode::SUCCESS;
+    };
+    let machine = Machine::from_environment(original);
+    let machine = machine.unwrap_or_else(|| Machine::here(original));
+    let machine: &'static Machine = Box::leak(Box::new(machine));
+    let mut trials = vec![
+        Trial::test("the_two_libraries_differ", || two_libraries(machine)),
+        Trial::test("programs_say_where_they_run", || {
+            Ok(program::wrong_heads_are_refused()?)
+        }),
+    ];
+    if let Some(way) = machine.ways.iter().find(|way| way.is_musl()) {
+        trials.push(Trial::test("musl_programs_are_musls", || {
+            musl_programs(machine, way)
+        }));
+    }
+    for program in program::all() {
+        let program: &'static Program = Box::leak(Box::new(program));
+        let measure = Arc::new(OnceLock::new());
+        for way in &machine.ways {
+            if !program.runs(&way.words()) {
+                continue;
+            }
+            let measure = Arc::clone(&measure);
+            let name = format!("{}::{}", program.name, way.name);
+            trials.push(Trial::test(name, move || {
+                let measure = measure.get_or_init(|| expectation(machine, program));
+                judge(machine, program, way, measure)
+            }));
+        }
+    }
+    if machine.boot.is_some() && machine.oracle.linking == Linking::Beside {
+        let name = format!("{}::{}", boot::STRESS, machine.oracle.name);
+        trials.push(Trial::test(name, || stress(machine)));
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// What a program must print.
+fn expectation(machine: &Machine, program: &Program) -> Result<String, String> {
+    let theirs = || machine.answers(program, Over::Original, &machine.oracle);
+    let written = || {
+        let expected = std::fs::read_to_string(program.expected());
+        expected.map_err(|error| error.to_string())
+    };
+    match program.measure {
+        Measure::Original => Ok(theirs()?.printed),
+        Measure::Expected => written(),
+        Measure::ExpectedWhereTheOriginalDies => {
+            let expected = written()?;
+            same_but_for_deaths(&theirs()?.printed, &expected)?;
+            Ok(expected)
+        }
+        Measure::Library => {
+            let file = machine.file(Over::Original, &machine.oracle);
+            names_only(&theirs()?.printed, file.as_deref())?;
+            Ok(String::new())
+        }
+        Measure::Elsewhere => unreachable!("it runs in no way"),
+    }
+}
+
+fn judge(
+    machine: &Machine,
+    program: &Program,
+    way: &Way,
+    expected: &Result<String, String>,
+) -> Result<(), Failed> {
+    let expected = expected.as_ref().map_err(Failed::from)?;
+    let Answers { printed, can_run } = machine.answers(program, Over::Ours, way)?;
+    for line in printed.lines().filter(|line| line.starts_with("SKIP ")) {
+        println!("{line} ({}::{})", program.name, way.name);
+    }
+    if program.measure == Measure::Library {
+        let file = machine.file(Over::Ours, way);
+        return Ok(names_only(&printed, file.as_deref())?);
+    }
+    if printed != *expected {
+        return Err(difference(expected, &printed).into());
+    }
+    if !can_run {
+        skip(&program.name, "the program says that it cannot run here");
+    }
+    Ok(())
+}
+
+fn difference(expected: &str, found: &str) -> String {
+    let place = scratch();
+    let (theirs, mine) = (place.path().join("expected"), place.path().join("ours"));
+    std::fs::write(&theirs, expected).expect("scratch is writable");
+    std::fs::write(&mine, found).expect("scratch is writable");
+    text(&attempt(Command::new("diff").arg("-u").arg(theirs).arg(mine)).stdout)
+}
+
+/// Where the original dies, ours gives the answer in the .expected file; everywhere else both do.
+fn same_but_for_deaths(theirs: &str, expected: &str) -> Result<(), String> {
+    let dies = |line: &str| line.contains("killed by signal");
+    if !theirs.lines().any(dies) {
+        return Err(format!("the original does not crash:\n{theirs}"));
+    }
+    let (mut left, mut dead) = (expected.lines().peekable(), false);
+    for found in theirs.lines() {
+        if dies(found) {
+            dead = true;
+            left.next();
+            continue;
+        }
+        // A child that dies does not give its other answers.
+        while dead && left.peek().is_some_and(|expected| *expected != found) {
+            left.next();
+        }
+        match left.next() {
+            Some(expected) if expected == found => dead = false,
+            expected => {
+                return Err(format!(
+                    "the original says \"{found}\", not {expected:?}:\n{theirs}"
+                ))
+            }
+        }
+    }
+    if !dead && left.next().is_some() {
+        return Err(format!("the original says less:\n{theirs}"));
+    }
+    Ok(())
+}
+
+/// Which file serves a program is asked from inside of it, for each library and way: otherwise all
+/// the tests here could compare the original with itself.
+fn names_only(printed: &str, file: Option<&Path>) -> Result<(), String> {
+    let Some(file) = file else {
+        let is_static = printed.contains("static") && !printed.contains("libaio.so");
+        return is_static
+            .then_some(())
+            .ok_or_else(|| format!("not the archive:\n{printed}"));
+    };
+    let file = file.to_str().ok_or("not UTF-8")?;
+    let by_it = |line: &str| line.ends_with(&format!(": {file}"));
+    if printed.lines().count() == 9 && printed.lines().all(by_it) {
+        Ok(())
+    } else {
+        Err(format!("not served by {file} alone:\n{printed}"))
+    }
+}
+
+/// Whoever serves, it is not one library under two names.
+fn two_libraries(machine: &Machine) -> Result<(), Failed> {
+    let (theirs, ours) = (machine.original, ours());
+    for (theirs, ours) in [
+        (&theirs.shared, &ours.shared),
+        (&theirs.archive, &ours.archive),
+    ] {
+        if std::fs::read(theirs)? == std::fs::read(ours)? {
+            return Err(format!("{} is {}", theirs.display(), ours.display()).into());
+        }
+    }
+    Ok(())
+}
+
+/// musl's own loader runs musl programs.
+fn musl_programs(machine: &Machine, way: &Way) -> Result<(), Failed> {
+    let place = scratch();
+    let program = place.path().join("program");
+    let source = support::root().join("c-tests/which.c");
+    way.compile(&source, ours(), machine.original, &program)?;
+    let segments = run(Command::new("readelf").args(["-Wl"]).arg(&program));
+    if !text(&segments.stdout).contains("ld-musl") {
+        return Err("musl's loader does not run the program".into());
+    }
+    Ok(())
+}
+
+/// No completion lost or doubled on the other kernel.
+fn stress(machine: &Machine) -> Result<(), Failed> {
+    let boot = machine.boot.as_ref().ok_or("not a machine that boots")?;
+    let answers = boot.answers(machine, boot::STRESS, Over::Ours)?;
+    result(&format!("{}: {}", boot::STRESS, answers.printed));
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! A way in which a program comes to the library: how it is built, and what it is given to run.
+
+use crate::support::{
+    architecture, attempt, cargo_built, cc, cxx, musl_gcc, reaps, report, Installation,
+};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Linking {
+    /// Compiled with the library's header, linked with -laio.
+    Linked,
+    /// Compiled with the library's header, linked with libaio.a.
+    Static,
+    /// Built for the original, and ours preloaded.
+    Preloaded,
+    /// Built for the original, and what plain `cargo build` makes preloaded.
+    PreloadedFromCargo,
+    /// Built for the original, and started from a directory where the library lies.
+    Beside,
+}
+
+#[derive(Clone, Debug)]
+pub enum Compiler {
+    /// This machine's, for its C library.
+    Here,
+    /// For musl.
+    Musl,
+    /// Another machine's, and where its C library and loader are if the system does not have them.
+    Foreign(Option<PathBuf>),
+}
+
+/// What the environment of a program has besides; each is a suffix of a way's name. A server of
+/// contexts is one more line.
+type Environment = (&'static str, &'static [(&'static str, &'static str)]);
+pub const ENVIRONMENTS: [Environment; 1] = [("", &[])];
+
+#[derive(Clone, Debug)]
+pub struct Way {
+    pub name: String,
+    pub linking: Linking,
+    pub compiler: Compiler,
+    /// 64-bit times where the C library has others, too.
+    pub time64: bool,
+    pub environment: &'static [(&'static str, &'static str)],
+}
+
+impl Way {
+    /// Every way there is on this machine.
+    pub fn here(has_musl: bool) -> Vec<Way> {
+        let mut ways = Vec::new();
+        for (suffix, environment) in ENVIRONMENTS {
+            for (name, compiler, linking) in [
+                ("linked", Compiler::Here, Linking::Linked),
+                ("static", Compiler::Here, Linking::Static),
+                ("preloaded", Compiler::Here, Linking::Preloaded),
+                (
+                    "preloaded_from_cargo",
+                    Compiler::Here,
+                    Linking::PreloadedFromCargo,
+                ),
+                // The very file that serves glibc programs.
+                ("musl_linked", Compiler::Musl, Linking::Linked),
+                ("musl_static", Compiler::Musl, Linking::Static),
+            ] {
+                ways.push(Way {
+                    name: format!("{name}{suffix}"),
+                    linking,
+                    compiler,
+                    time64: false,
+                    environment,
+                });
+            }
+        }
+        ways.retain(|way| has_musl || !way.is_musl());
+        ways
+    }
+
+    pub fn is_musl(&self) -> bool {
+        matches!(self.compiler, Compiler::Musl)
+    }
+
+    fn is_static(&self) -> bool {
+        self.linking == Linking::Static
+    }
+
+    /// What `program::WORDS` says of it.
+    pub fn words(&self) -> Vec<&'static str> {
+        // musl registers no area for restartable sections.
+        let reaps = reaps() && !self.is_musl();
+        let is_preloaded = matches!(
+            self.linking,
+            Linking::Preloaded | Linking::PreloadedFromCargo
+        );
+        let mut words = vec![cpu(), if self.is_musl() { "musl" } else { "glibc" }];
+        for (holds, word) in [
+            (self.is_static(), "static"),
+            (is_preloaded, "preloaded"),
+            (self.time64, "time64"),
+            (!reaps, "reap-kernel"),
+        ] {
+            if holds {
+                words.push(word);
+            }
+        }
+        words
+    }
+
+    /// Makes the program of a source file, in a directory of its own.
+    pub fn compile(
+        &self,
+        source: &Path,
+        library: &Installation,
+        original: &Installation,
+        program: &Path,
+    ) -> Result<(), String> {
+        let built_for = match self.linking {
+            Linking::Linked | Linking::Static => library,
+            _ => original,
+        };
+        let is_cpp = source.extension() == Some(OsStr::new("cc"));
+        let mut compile = match (self.is_musl(), is_cpp) {
+            (true, _) => musl_gcc(program.parent().expect("in a directory")),
+            (false, true) => cxx(),
+            (false, false) => cc(),
+        };
+        compile
+            .arg(if is_cpp { "-std=gnu++17" } else { "-std=gnu11" })
+            .args(["-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"])
+            .arg(&built_for.include)
+            .arg("-o")
+            .arg(program)
+            .arg(source);
+        if self.time64 {
+            compile.args(["-D_TIME_BITS=64", "-D_FILE_OFFSET_BITS=64"]);
+        }
+        if self.is_static() && !matches!(self.compiler, Compiler::Here) {
+            compile.arg("-static");
+        }
+        if self.is_static() {
+            compile.arg("-DSTATIC").arg(&library.archive);
+        } else {
+            compile.arg("-L").arg(built_for.libdir()).arg("-laio");
+        }
+        if self.linking == Linking::Beside {
+            compile.arg("-Wl,-rpath,$ORIGIN");
+        }
+        if let Compiler::Foreign(Some(libraries)) = &self.compiler {
+            let libraries = libraries.display();
+            compile
+                .arg(format!("-Wl,--dynamic-linker={libraries}/ld-linux.so.2"))
+                .arg(format!("-Wl,-rpath,{libraries}"));
+        }
+        let output = attempt(compile.arg("-ldl"));
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(report(&compile, &output))
+        }
+    }
+
+    /// Runs the program over a library.
+    pub fn command(&self, program: &Path, library: &Installation) -> Command {
+        let mut command = Command::new(program);
+        command.envs(self.environment.iter().copied());
+        match self.linking {
+            Linking::Linked => command.env("LD_LIBRARY_PATH", library.libdir()),
+            Linking::Preloaded => command.env("LD_PRELOAD", &library.shared),
+            Linking::PreloadedFromCargo => command.env("LD_PRELOAD", cargo_built()),
+            Linking::Static | Linking::Beside => &mut command,
+        };
+        command
+    }
+
+    /// The file that serves the program; none if it is in the program.
+    pub fn file(&self, library: &Installation) -> Option<PathBuf> {
+        let file = match self.linking {
+            Linking::Static => return None,
+            Linking::PreloadedFromCargo => cargo_built(),
+            _ => &library.shared,
+        };
+        Some(file.canonicalize().unwrap_or_else(|_| file.to_path_buf()))
+    }
+}
+
+/// The machine, by Debian's name if that is another one.
+fn cpu() -> &'static str {
+    match architecture() {
+        "x86_64" => "amd64",
+        "i586" | "i686" => "i386",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
