@@ -56,13 +56,16 @@ check_library() {
 	# Nothing but libc is needed, and that only where system calls go through it; and one constructor.
 	readelf -W -d "$ours" | awk '/\(INIT_ARRAYSZ\)/ { print $2, $3; next } /\(INIT_ARRAY\)/ { next }
 		/\(NEEDED\)|TEXTREL|RPATH|\(INIT|\(FINI|\(PREINIT/ { print $2, $NF }' > "$work/ours"
-	case $target in
-	x86_64-*x32) echo "(INIT_ARRAYSZ) 4" ;;
-	x86_64-* | aarch64-* | riscv64*) echo "(INIT_ARRAYSZ) 8" ;;
-	*64*-* | s390x-*) echo "(INIT_ARRAYSZ) 8" ;;&
-	i686-* | arm* | powerpc-*) echo "(INIT_ARRAYSZ) 4" ;;&
-	*) echo "(NEEDED) [$(readelf -d "$theirs" | sed -n 's/.*NEEDED.*\[\(libc.so.[0-9.]*\)\]/\1/p')]" ;;
-	esac > "$work/theirs"
+	{
+		case $target in
+		x86_64-* | aarch64-* | riscv64*) ;;
+		*) echo "(NEEDED) [$(readelf -d "$theirs" | sed -n 's/.*NEEDED.*\[\(libc.so.[0-9.]*\)\]/\1/p')]" ;;
+		esac
+		case $(readelf -h "$ours") in
+		*ELF32*) echo "(INIT_ARRAYSZ) 4" ;;
+		*) echo "(INIT_ARRAYSZ) 8" ;;
+		esac
+	} > "$work/theirs"
 	same "other dependencies" "$work/theirs" "$work/ours"
 }
 
