@@ -33,9 +33,15 @@ symbols_of() {
 		$4 != "SECTION" && $7 != "UND" && $7 != "ABS" { print $8 }' | sort
 }
 
+# What the library knows of the machine's CPU.
+cpu_file() {
+	cpu=$(rustc --print cfg --target "$target" | sed -n 's/^target_arch=//p')
+	echo "src/sys/arch/$(sed -n "s/^ .*$cpu.* => \(.*\);/\1/p" src/sys/arch/mod.rs).rs"
+}
+
 check_library() {
 	ours=build/$target/libaio.so.1.0.2
-	theirs=$(find "$cross/libaio/$debian" -name 'libaio.so.1.*')
+	theirs=$(find "$cross/libaio/$debian" -type f -name 'libaio.so.1*')
 	if [ "$debian" != - ]; then
 		kind_of "$theirs" > "$work/theirs"
 		kind_of "$ours" > "$work/ours"
@@ -57,10 +63,9 @@ check_library() {
 	readelf -W -d "$ours" | awk '/\(INIT_ARRAYSZ\)/ { print $2, $3; next } /\(INIT_ARRAY\)/ { next }
 		/\(NEEDED\)|TEXTREL|RPATH|\(INIT|\(FINI|\(PREINIT/ { print $2, $NF }' > "$work/ours"
 	{
-		case $target in
-		x86_64-* | aarch64-* | riscv64*) ;;
-		*) echo "(NEEDED) [$(readelf -d "$theirs" | sed -n 's/.*NEEDED.*\[\(libc.so.[0-9.]*\)\]/\1/p')]" ;;
-		esac
+		if grep -q through_libc "$(cpu_file)"; then
+			echo "(NEEDED) [$(readelf -d "$theirs" | sed -n 's/.*NEEDED.*\[\(libc.so.[0-9.]*\)\]/\1/p')]"
+		fi
 		case $(readelf -h "$ours") in
 		*ELF32*) echo "(INIT_ARRAYSZ) 4" ;;
 		*) echo "(INIT_ARRAYSZ) 8" ;;
