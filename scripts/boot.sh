@@ -21,8 +21,9 @@ module() {
 		file=$work/modules/$1.ko
 		;;
 	esac
-	for needed in $("$compiler-objcopy" -O binary -j .modinfo "$file" /dev/stdout |
-		tr '\0' '\n' | sed -n 's/^depends=//p' | tr , ' '); do
+	# Into a file: LLVM's objcopy would put one in the place of /dev/stdout.
+	"$compiler-objcopy" -O binary -j .modinfo "$file" "$work/modinfo"
+	for needed in $(< "$work/modinfo" tr '\0' '\n' | sed -n 's/^depends=//p' | tr , ' '); do
 		(module "$needed")
 		(module "$(echo "$needed" | tr _ -)")
 	done

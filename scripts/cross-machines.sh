@@ -24,6 +24,7 @@ machines() {
 		s390x-unknown-linux-gnu          s390x-linux-gnu          s390x    s390x
 		mips64el-unknown-linux-gnuabi64  mips64el-linux-gnuabi64  mips64el mips64el
 		sparc64-unknown-linux-gnu        sparc64-linux-gnu        sparc64  -
+		loongarch64-unknown-linux-gnu    loongarch64-linux-gnu    loong64  loong64
 	EOF
 }
 
@@ -56,6 +57,10 @@ bring_machine() {
 	compiler=$2 libc=$3 debian=$4
 	bring_compiler
 	bring_core
+	if [ "$debian" = loong64 ]; then
+		from_release sid bring_foreign loong64 "$cross/libaio/loong64" libaio1t64 libaio-dev
+		return
+	fi
 	bring_foreign "$(if [ "$debian" = - ]; then echo amd64; else echo "$debian"; fi)" \
 		"$cross/libaio/$debian" libaio1 libaio-dev
 }
@@ -64,6 +69,10 @@ bring_machine() {
 bring_compiler() {
 	[ "$libc" != amd64 ] || return 0 # the system's own
 	root=$cross/gcc/$libc
+	if [ "$libc" = loong64 ]; then
+		bring_clang
+		return
+	fi
 	bring_programs "$root" "g++-$(echo "$compiler" | tr _ -)" "libc6-dev-$libc-cross"
 	mkdir -p "$cross/bin"
 	for tool in gcc g++ ar objcopy; do
@@ -75,6 +84,26 @@ bring_compiler() {
 			exec '$root/usr/bin/$compiler-$tool' $sysroot "\$@"
 		EOF
 		chmod +x "$cross/bin/$compiler-$tool"
+	done
+}
+
+# The same where Debian 12 has no GCC for the machine, nor its C library: Clang, which is for all
+# machines, and the C library of Debian 13. Debian 13's GCC would need a newer C library here.
+bring_clang() {
+	clang=$cross/clang
+	bring_programs "$clang" clang-19 lld-19 llvm-19
+	from_release trixie bring_foreign amd64 "$root" "libc6-$libc-cross" "libc6-dev-$libc-cross" \
+		"linux-libc-dev-$libc-cross" "libgcc-s1-$libc-cross" "libgcc-14-dev-$libc-cross"
+	mkdir -p "$cross/bin"
+	for tool in gcc=clang ar=llvm-ar objcopy=llvm-objcopy; do
+		case $tool in gcc=*) options="--target=$compiler -fuse-ld=lld --sysroot='$root'" ;; *) options= ;; esac
+		cat > "$cross/bin/$compiler-${tool%=*}" <<-EOF
+			#!/bin/sh
+			LD_LIBRARY_PATH='$clang/usr/lib/x86_64-linux-gnu'
+			export LD_LIBRARY_PATH
+			exec '$clang/usr/lib/llvm-19/bin/${tool#*=}' $options "\$@"
+		EOF
+		chmod +x "$cross/bin/$compiler-${tool%=*}"
 	done
 }
 

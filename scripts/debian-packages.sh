@@ -39,11 +39,11 @@ unpack() {
 }
 
 # Another release of Debian, from where the system has its own, for programs and single packages of
-# this machine: from_release NAME COMMAND...
+# this machine and of one that Debian 12 does not have: from_release NAME COMMAND...
 from_release() {
 	release=$1
 	shift
-	for state in native amd64; do
+	for state in native amd64 loong64; do
 		mkdir -p "$packages/$state"
 		# shellcheck disable=SC2016 # apt-get's own variables
 		apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
@@ -54,7 +54,7 @@ from_release() {
 	done
 	status=0
 	"$@" || status=$?
-	for state in native amd64; do
+	for state in native amd64 loong64; do
 		rm -rf "$packages/$state/lists" "$packages/$state/sources.list"
 	done
 	return "$status"

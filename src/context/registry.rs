@@ -134,11 +134,8 @@ impl Sections for Owner<'_, AtomicUsize> {
     #[inline(always)]
     unsafe fn read_words(&self, from: *const u64) -> (Section, [u64; 4]) {
         let (lock, owned, area) = self.condition();
-        let lock = if WITHOUT_LOCK {
-            &AtomicUsize::new(owned)
-        } else {
-            lock
-        };
+        let always_owned = AtomicUsize::new(owned);
+        let lock = if WITHOUT_LOCK { &always_owned } else { lock };
         // SAFETY: the caller's promise.
         unsafe { restartable::read_words(area, lock.as_ptr(), owned, from) }
     }
@@ -155,11 +152,8 @@ impl Sections for Owner<'_, AtomicUsize> {
         value: u32,
     ) -> Section {
         let (lock, owned, area) = self.condition();
-        let lock = if WITHOUT_LOCK {
-            &AtomicUsize::new(owned)
-        } else {
-            lock
-        };
+        let always_owned = AtomicUsize::new(owned);
+        let lock = if WITHOUT_LOCK { &always_owned } else { lock };
         // SAFETY: the caller's promise.
         unsafe {
             restartable::copy_and_store(
