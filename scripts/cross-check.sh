@@ -63,4 +63,5 @@ for target; do
 done
 echo "cross-check: failed:${failed:- none}"
 [ -z "$failed" ]
-[ "$chosen" -gt 0 ] || exec scripts/i386-check.sh
+[ "$chosen" -gt 0 ] ||
+	exec env "PATH=$tests_path" "LD_LIBRARY_PATH=$tests_libraries" scripts/i386-check.sh
