@@ -33,12 +33,6 @@ symbols_of() {
 		$4 != "SECTION" && $7 != "UND" && $7 != "ABS" { print $8 }' | sort
 }
 
-# What the library knows of the machine's CPU.
-cpu_file() {
-	cpu=$(rustc --print cfg --target "$target" | sed -n 's/^target_arch=//p')
-	echo "src/sys/arch/$(sed -n "s/^ .*$cpu.* => \(.*\);/\1/p" src/sys/arch/mod.rs).rs"
-}
-
 check_library() {
 	ours=build/$target/libaio.so.1.0.2
 	theirs=$(find "$cross/libaio/$debian" -type f -name 'libaio.so.1*')
