@@ -80,11 +80,12 @@ static void odd_parts(int fd)
 /* A vector that ends where memory ends, and one that ends a part later. */
 static void last_page(int fd)
 {
+    long page = sysconf(_SC_PAGESIZE);
     struct iovec *parts;
-    char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    NEED(pages != MAP_FAILED && mprotect(pages + 4096, 4096, PROT_NONE) == 0);
-    parts = (struct iovec *)(void *)(pages + 4096) - 2;
+    NEED(pages != MAP_FAILED && mprotect(pages + page, page, PROT_NONE) == 0);
+    parts = (struct iovec *)(void *)(pages + page) - 2;
     parts[0].iov_base = buffer;
     parts[0].iov_len = 10;
     parts[1].iov_base = buffer + 10;

@@ -82,10 +82,11 @@ static void files(void)
 
 static void numbers(int fd, int direct)
 {
-    long page = 4096;
-    char *half = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long page = sysconf(_SC_PAGESIZE);
+    char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *half = pages + page - 4096;
 
-    NEED(half != MAP_FAILED && munmap(half + page, page) == 0);
+    NEED(pages != MAP_FAILED && munmap(pages + page, page) == 0);
     puts("- lengths, offsets and buffers");
     READ("a block", fd, );
     WRITE("write a block", fd, );

@@ -28,6 +28,12 @@ machines() {
 	EOF
 }
 
+# What the library knows of the CPU of $target.
+cpu_file() {
+	cpu=$(rustc --print cfg --target "$target" | sed -n 's/^target_arch=//p')
+	echo "src/sys/arch/$(sed -n "s/^ .*$cpu.* => \(.*\);/\1/p" src/sys/arch/mod.rs).rs"
+}
+
 # Debian's newest Rust, and the source of its core library.
 bring_rust() {
 	bring_programs "$cross/rust" rustc-web cargo-web rust-web-src
@@ -57,7 +63,7 @@ bring_machine() {
 	compiler=$2 libc=$3 debian=$4
 	bring_compiler
 	bring_core
-	if [ "$debian" = loong64 ]; then
+	if [ "$debian" = loong64 ]; then # Debian 12 does not have it
 		from_release sid bring_foreign loong64 "$cross/libaio/loong64" libaio1t64 libaio-dev
 		return
 	fi
@@ -87,24 +93,42 @@ bring_compiler() {
 	done
 }
 
-# The same where Debian 12 has no GCC for the machine, nor its C library: Clang, which is for all
-# machines, and the C library of Debian 13. Debian 13's GCC would need a newer C library here.
+# The same where Debian 12 has no GCC for the machine: its Clang, which is for all machines, with the C
+# library and the linker of Debian 13. Clang's own linker, lld 19, gives static programs wrong
+# addresses of functions that are chosen at run time.
 bring_clang() {
-	clang=$cross/clang
-	bring_programs "$clang" clang-19 lld-19 llvm-19
+	clang=$cross/clang binutils=$cross/binutils/$libc
+	bring_programs "$clang" clang-19
+	from_release trixie bring_programs "$binutils" "binutils-$(echo "$compiler" | tr _ -)"
 	from_release trixie bring_foreign amd64 "$root" "libc6-$libc-cross" "libc6-dev-$libc-cross" \
-		"linux-libc-dev-$libc-cross" "libgcc-s1-$libc-cross" "libgcc-14-dev-$libc-cross"
+		"linux-libc-dev-$libc-cross" "libgcc-s1-$libc-cross" "libgcc-14-dev-$libc-cross" \
+		"libstdc++6-$libc-cross" "libstdc++-14-dev-$libc-cross"
 	mkdir -p "$cross/bin"
-	for tool in gcc=clang ar=llvm-ar objcopy=llvm-objcopy; do
-		case $tool in gcc=*) options="--target=$compiler -fuse-ld=lld --sysroot='$root'" ;; *) options= ;; esac
+	for tool in gcc=clang g++=clang++; do
 		cat > "$cross/bin/$compiler-${tool%=*}" <<-EOF
 			#!/bin/sh
 			LD_LIBRARY_PATH='$clang/usr/lib/x86_64-linux-gnu'
 			export LD_LIBRARY_PATH
-			exec '$clang/usr/lib/llvm-19/bin/${tool#*=}' $options "\$@"
+			exec '$clang/usr/lib/llvm-19/bin/${tool#*=}' --target=$compiler --sysroot='$root' \
+				--ld-path='$cross/bin/$compiler-ld' "\$@"
 		EOF
 		chmod +x "$cross/bin/$compiler-${tool%=*}"
 	done
+	for tool in ld ar objcopy; do
+		run_newer "$binutils" "$compiler-$tool" "$cross/bin/$compiler-$tool"
+	done
+}
+
+# Makes a script that runs a program of a newer Debian, in its own C library: run_newer DIRECTORY
+# PROGRAM SCRIPT
+run_newer() {
+	cat > "$3" <<-EOF
+		#!/bin/sh
+		libraries='$1/usr/lib/x86_64-linux-gnu'
+		exec "\$libraries/ld-linux-x86-64.so.2" \
+			--library-path "\$libraries:\$libraries/pulseaudio" '$1/usr/bin/$2' "\$@"
+	EOF
+	chmod +x "$3"
 }
 
 # The core library for the machine. Debian has it compiled for its own architectures only, and in
