@@ -107,7 +107,7 @@ fn requests(said: &str, output: &str) -> Vec<String> {
     table.next().unwrap_or_else(|| panic!("no table: {said}"));
     for line in table {
         let columns: Vec<_> = line.split_whitespace().collect();
-        let [pid, tid, "program", op, fd, offset, bytes, latency, res] = columns[..] else {
+        let [pid, tid, "program", op, fd, offset, bytes, latency, res, "file"] = columns[..] else {
             continue;
         };
         for number in [pid, tid, latency] {
@@ -129,6 +129,7 @@ fn each_request_is_reported(library: &Path) {
     let (command, output) = trace("requests", place.path(), library);
     let said = report(&command, &output);
     assert!(output.status.success(), "{said}");
+    assert!(!said.contains("WARNING"), "{said}");
     let output = text(&output.stdout);
     assert_eq!(requests(&said, &output), told(&output), "{said}");
     nothing_is_left_out(&said, &output);
@@ -166,6 +167,7 @@ fn depths_and_latencies_are_counted(library: &Path) {
     let (command, output) = trace("latency", place.path(), library);
     let said = report(&command, &output);
     assert!(output.status.success(), "{said}");
+    assert!(!said.contains("WARNING"), "{said}");
     let output = text(&output.stdout);
     let lines = told(&output);
     let fd = lines[0].split(' ').nth(1).expect("the file's number");
@@ -178,7 +180,7 @@ fn depths_and_latencies_are_counted(library: &Path) {
         .collect();
     counts.sort();
     let expected: [(String, u64); 3] = [("fsync", 1), ("pread", 116), ("pwrite", 50)]
-        .map(|(op, count)| (format!("{op}, {fd}"), count));
+        .map(|(op, count)| (format!("{op}, {fd}, file"), count));
     assert_eq!(counts, expected, "{said}");
 
     // 14 submissions by the thread that reads, 13 of the chains, 10 writes, one fsync.
