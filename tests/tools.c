@@ -60,9 +60,10 @@ static void reap(io_context_t ctx, int how, int count)
 /* Reads, the last ones at and behind the end of the file, with the same eight iocbs. */
 static void *reads(void *unused)
 {
-    struct iocb iocbs[BATCH], *list[BATCH];
+    struct iocb iocbs[BATCH], refused, *list[BATCH + 1];
     io_context_t ctx = NULL;
 
+    io_prep_pread(&refused, -1, buffer, PAGE, 0);
     EXPECT(io_setup(BATCH, &ctx) == 0);
     for (int done = 0, round = 0; done < READS; round++) {
         int n = READS - done < BATCH ? READS - done : BATCH;
@@ -72,13 +73,17 @@ static void *reads(void *unused)
             iocbs[k].data = (void *)(long)(done + k);
             list[k] = &iocbs[k];
         }
-        EXPECT(io_submit(ctx, n, list) == n);
+        list[n] = &refused;
+        EXPECT(io_submit(ctx, n + 1, list) == n);
         reap(ctx, round % 3, n);
         done += n;
     }
     io_prep_pread(&iocbs[0], file, (void *)8, PAGE, 0);
     EXPECT(io_submit(ctx, 1, list) == 1);
     reap(ctx, 0, 1);
+    /* Never reaped. */
+    io_prep_pread(&iocbs[0], file, buffer[0], PAGE, 0);
+    EXPECT(io_submit(ctx, 1, list) == 1);
     EXPECT(io_destroy(ctx) == 0);
     return unused;
 }
