@@ -32,6 +32,7 @@ jq
 mandoc
 groff-base
 strace
+bpftrace
 valgrind
 EOF
     if [ "$purpose" = bench ]; then
