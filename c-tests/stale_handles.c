@@ -1,13 +1,12 @@
 /* runs: everywhere */
 /*
  * Contexts used from where a library that keeps a record of them could lose track: by threads that
- * have a handle before io_setup has returned, by children at addresses that were their parent's, by
- * a child that runs beside its parent with the same thread-local storage, after jumps out of the
- * waiting call, and by signal handlers between any two instructions.
+ * have a handle before io_setup has returned, by children at addresses that were their parent's,
+ * after jumps out of the waiting call, and by signal handlers between any two instructions. (A child
+ * beside its parent, with the same thread-local storage: tests/shared_thread_pointer.c.)
  */
 #include "helpers.h"
 #include <pthread.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <sys/time.h>
@@ -17,7 +16,7 @@
 
 static struct iocb iocbs[REQUESTS];
 static atomic_uchar seen[REQUESTS];
-static atomic_int taken, refused;
+static atomic_int taken;
 static char *buffer;
 static int file;
 
@@ -42,13 +41,11 @@ static int once(void)
     return count;
 }
 
-/* Safe in signal handlers, and beside a parent with the same thread-local storage. */
+/* Safe in signal handlers. */
 static void account(long answer, struct io_event *events)
 {
     long i;
 
-    if (answer < 0)
-        atomic_fetch_add(&refused, 1);
     for (i = 0; i < answer; i++) {
         atomic_fetch_add(&seen[events[i].obj - iocbs], 1);
         atomic_fetch_add(&taken, 1);
@@ -126,67 +123,6 @@ static void child_in_its_parents_place(void)
     CALL(io_getevents(own, 1, 4, events, NULL));
     CALL(io_getevents(own, 0, 4, events, AT_ONCE));
     CALL(io_destroy(own));
-}
-
-static atomic_int beside_runs, beside_ends;
-static io_context_t shared;
-
-/* It has the parent's errno and everything else of its thread: so nothing of the C library here. */
-static int beside(void *unused)
-{
-    struct timespec shortly = {0, 100000};
-    struct io_event events[4];
-    int i;
-
-    (void)unused;
-    beside_runs = 1;
-    while (!atomic_load(&beside_ends)) {
-        for (i = 0; i < 20000 && !atomic_load(&beside_ends); i++)
-            account(io_getevents(shared, 0, 2, events, AT_ONCE), events);
-        account(io_getevents(shared, 1, 2, events, &shortly), events);
-    }
-    return 0;
-}
-
-static int is_there(io_context_t ctx)
-{
-    const volatile unsigned *ring = (const volatile unsigned *)ctx;
-    return ring[2] != ring[3]; /* head, tail */
-}
-
-static void a_child_beside_its_parent(void)
-{
-    static char stack[65536] __attribute__((aligned(16)));
-    struct timespec shortly = {0, 100000};
-    struct io_event events[4];
-    int status, i, round, wrong = 0, passed_over = 0;
-    double end;
-    pid_t child;
-
-    shared = context();
-    child = clone(beside, stack + sizeof(stack), CLONE_VM | CLONE_FS | CLONE_FILES | SIGCHLD, NULL);
-    NEED(child > 0);
-    while (!atomic_load(&beside_runs))
-        sched_yield();
-    end = seconds_now() + 0.4;
-    for (round = 0; round < 30 || seconds_now() < end; round++) {
-        prepare();
-        for (i = 0; i < REQUESTS; i++) {
-            long answer;
-            submit_one(shared, i);
-            answer = io_getevents(shared, i % 2, 1, events, i % 2 ? &shortly : AT_ONCE);
-            account(answer, events);
-            passed_over += answer == 0 && is_there(shared); /* as it was during the call */
-        }
-        while (atomic_load(&taken) < REQUESTS)
-            account(io_getevents(shared, 1, 2, events, &shortly), events);
-        wrong += once() != REQUESTS;
-    }
-    beside_ends = 1;
-    NEED(waitpid(child, &status, 0) == child);
-    printf("status %d, calls refused: %d, events passed over: %d\n", status, refused, passed_over);
-    printf("rounds in which a request was lost or came twice: %d\n", wrong);
-    CALL(io_destroy(shared));
 }
 
 static sigjmp_buf out;
@@ -329,8 +265,6 @@ int main(void)
     in_child("child", child_in_its_parents_place);
     CALL(io_getevents(parents, 2, 4, events, NULL));
     CALL(io_destroy(parents));
-    puts("- a child beside its parent, with its thread-local storage");
-    a_child_beside_its_parent();
     puts("- jumps out of the waiting call");
     jumps();
     puts("- a signal handler that reaps");
