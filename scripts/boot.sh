@@ -104,6 +104,11 @@ run_machine() {
 		emulate 1200 qemu-system-s390x -M s390-ccw-virtio \
 			-append 'console=ttysclp0 panic=-1 quiet' -device virtio-blk-ccw,drive=disk
 		;;
+	loongarch64-*)
+		# Debian's kernel finds its disk by the firmware's tables.
+		emulate 1200 newer-loongarch64 -M virt -cpu la464 -bios "$LIBAIO_RS_FIRMWARE" \
+			-append 'console=ttyS0 panic=-1 quiet' -device virtio-blk-pci,drive=disk
+		;;
 	esac
 }
 

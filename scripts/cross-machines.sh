@@ -65,6 +65,8 @@ bring_machine() {
 	bring_core
 	if [ "$debian" = loong64 ]; then # Debian 12 does not have it
 		from_release sid bring_foreign loong64 "$cross/libaio/loong64" libaio1t64 libaio-dev
+		# The tests look for it by the name that it has everywhere else.
+		ln -sf libaio.so.1t64 "$cross/libaio/loong64/usr/lib/$compiler/libaio.so.1"
 		return
 	fi
 	bring_foreign "$(if [ "$debian" = - ]; then echo amd64; else echo "$debian"; fi)" \

@@ -3,7 +3,7 @@
 
 use crate::machine::{Answers, Machine, Over};
 use crate::program::{self, Measure};
-use crate::support::{attempt, ours, report, result, root, text};
+use crate::support::{attempt, ours, reaps, report, result, root, text};
 use crate::way::Linking;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,43 @@ use std::process::Command;
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
-/// What is run besides the programs, over ours, where it is linked for it.
-pub const STRESS: &str = "stress";
+/// What is run besides the programs, over ours.
+pub struct LockTest {
+    pub name: &'static str,
+    arguments: &'static str,
+    /// With which it ends if all is well.
+    pub status: i32,
+    /// Whether a script builds it, below LIBAIO_RS_LOCK_TESTS.
+    is_built: bool,
+}
+
+const LOCK_TESTS: [LockTest; 3] = [
+    LockTest {
+        name: "stress",
+        arguments: "10 50000",
+        status: 0,
+        is_built: false,
+    },
+    LockTest {
+        name: "stress_without_lock",
+        arguments: "20 0 steady",
+        status: 1,
+        is_built: true,
+    },
+    LockTest {
+        name: "lock_threads",
+        arguments: "--nocapture --test-threads=1 restartable",
+        status: 0,
+        is_built: true,
+    },
+];
+
+/// Those that there are for a machine: where completions are taken from the ring.
+pub fn lock_tests() -> impl Iterator<Item = &'static LockTest> {
+    let has_built = std::env::var_os("LIBAIO_RS_LOCK_TESTS").is_some();
+    let tests = LOCK_TESTS.iter();
+    tests.filter(move |test| reaps() && (has_built || !test.is_built))
+}
 
 pub struct Boot {
     script: String,
@@ -48,6 +83,17 @@ impl Boot {
 
     /// What the program of that name printed. Whoever is first boots the machine.
     pub fn answers(&self, machine: &Machine, name: &str, over: Over) -> Result<Answers, String> {
+        self.ended(machine, name, over, Answers::new)
+    }
+
+    /// The same, if the status and what was printed are to the judge's liking.
+    pub fn ended<T>(
+        &self,
+        machine: &Machine,
+        name: &str,
+        over: Over,
+        judge: impl FnOnce(Option<i32>, String) -> Option<T>,
+    ) -> Result<T, String> {
         let life = self.life.get_or_init(|| self.live(machine)).as_ref()?;
         if let Some(error) = life.not_built.get(&(name.to_string(), over)) {
             return Err(error.clone());
@@ -58,7 +104,7 @@ impl Boot {
             text(&bytes)
         };
         let status = read("status");
-        Answers::new(status.trim().parse().ok(), read("out")).ok_or_else(|| {
+        judge(status.trim().parse().ok(), read("out")).ok_or_else(|| {
             format!(
                 "{}/{name}: status {status}\n{}{}",
                 directory(over),
@@ -118,8 +164,10 @@ fn fill(
     for directory in ["ours", "original", "work"] {
         std::fs::create_dir_all(files.join(directory))?;
     }
-    let programs = program::all().into_iter();
-    for program in programs.filter(|program| program.runs(&way.words())) {
+    for program in program::all() {
+        if !program.runs(&way.words()) || machine.incomparable.contains(&program.name) {
+            continue;
+        }
         for over in [Over::Ours, Over::Original] {
             // It would not live to say anything.
             if over == Over::Original && program.measure == Measure::Expected {
@@ -145,15 +193,24 @@ fn fill(
             }
         }
     }
-    if way.linking == Linking::Beside {
-        let stress = root().join("tests/stress.c");
-        let file = files.join(directory(Over::Ours)).join(STRESS);
-        match way.compile(&stress, ours(), machine.original, &file) {
-            Ok(()) => list.push_str("ours/stress 10 50000\n"),
+    for test in lock_tests() {
+        let file = files.join(directory(Over::Ours)).join(test.name);
+        let built =
+            if let (true, Ok(place)) = (test.is_built, std::env::var("LIBAIO_RS_LOCK_TESTS")) {
+                let copied = std::fs::copy(Path::new(&place).join(test.name), &file);
+                copied.map(drop).map_err(|error| error.to_string())
+            } else {
+                let stress = root().join("tests/stress.c");
+                way.compile(&stress, ours(), machine.original, &file)
+            };
+        match built {
+            Ok(()) => list.push_str(&format!("ours/{} {}\n", test.name, test.arguments)),
             Err(error) => {
-                not_built.insert((STRESS.to_string(), Over::Ours), error);
+                not_built.insert((test.name.to_string(), Over::Ours), error);
             }
         }
+    }
+    if way.linking == Linking::Beside {
         for over in [Over::Ours, Over::Original] {
             let place = files.join(directory(over)).join("libaio.so.1");
             std::fs::copy(&machine.library(over).shared, place)?;

@@ -43,6 +43,8 @@ pub struct Machine {
     pub oracle: Way,
     /// If its programs run all at once on a machine that is booted for them.
     pub boot: Option<Boot>,
+    /// The programs to which its original answers otherwise, by their names.
+    pub incomparable: Vec<String>,
 }
 
 impl Machine {
@@ -57,6 +59,7 @@ impl Machine {
             oracle: ways[0].clone(),
             ways,
             boot: None,
+            incomparable: Vec::new(),
         }
     }
 
@@ -96,6 +99,11 @@ impl Machine {
             oracle: ways.first().expect("LIBAIO_RS_WAYS has a way").clone(),
             ways,
             boot,
+            incomparable: optional("INCOMPARABLE")
+                .unwrap_or_default()
+                .split_whitespace()
+                .map(String::from)
+                .collect(),
         })
     }
 
