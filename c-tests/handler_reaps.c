@@ -114,7 +114,7 @@ static void take_in_handlers(int number)
 }
 
 /*
- * One signal at a time: the next one is asked for here, so none can interrupt a wait whose events a
+ * One signal at a time: this requests the next one, so that none can interrupt a wait whose events a
  * handler has just taken.
  */
 static void reap_under(void (*handler)(int), int flags)

@@ -385,8 +385,8 @@ int io_queue_init(int maxevents, io_context_t *ctxp);
 int io_queue_release(io_context_t ctx);
 
 /**
- * Takes the completions that are there, one at a time and without waiting, and calls for each
- * the function that io_set_callback() put into its request:
+ * Takes the ready completions, one at a time and without waiting, and calls for each the
+ * function that io_set_callback() put into its request:
  * callback(ctx, iocb, res, res2), with the values of struct io_event.
  *
  * Every request of this context must have a callback. It may call any function of this library,

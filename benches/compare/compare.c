@@ -174,7 +174,7 @@ static double uring_depths(int fd, int depth, int reads)
     return (now() - begin) / reads;
 }
 
-/* Only the reaping, of completions that are there: nanoseconds for one call. */
+/* Reaping alone, of ready completions: nanoseconds for one call. */
 static double reaps(struct way *way, io_context_t ctx, int batch, int turns)
 {
     struct iocb iocbs[MOST], *list[MOST];

@@ -176,7 +176,7 @@ pub fn instructions(plan: &Plan, place: &Path) -> Vec<Row> {
     let program = program("calls", place, &["-ldl"]);
     for (name, what) in [
         ("io_submit of 1", "submit"),
-        ("io_getevents of 1 that is there", "reap"),
+        ("io_getevents of 1 ready event", "reap"),
         ("io_getevents that must wait", "wait"),
         ("io_getevents, poll of an empty ring", "poll"),
     ] {

@@ -108,7 +108,7 @@ fn beside_others(out: &mut String, tails: &[Row]) {
          The longest call of a run is one sample. What the thread waited for its processor, because \
          the machine gave it to something else, is taken off it.\n\n\
          - *poll*: `io_getevents` with {{0, 0}} on an empty ring; *take*: `io_getevents` of one \
-         completion that is there, of a read of `/dev/zero`.\n\
+         ready completion, of a read of `/dev/zero`.\n\
          - *beside SCHED_IDLE*, *beside nice 19*: a thread with a processor for itself, and another \
          of that priority that does the same on a processor that it shares with a busy thread. For \
          takes, the other submits 64 reads at a time, and the busy thread sleeps 0.1 ms after every \

@@ -58,8 +58,8 @@ enum Found {
 }
 
 /// [`Wanted::getevents`] for a call without a signal mask, with the most usual cases first: an
-/// empty ring is polled, or nobody else is at the ring. The other cases are tail calls with
-/// unchanged arguments, so the common path needs no stack frame.
+/// empty ring is polled, or nobody else is at the ring. The other cases are functions of their own,
+/// which keeps this one small.
 ///
 /// # Safety
 /// As [`Wanted::getevents`].
