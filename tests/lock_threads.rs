@@ -679,6 +679,18 @@ mod restartable {
     }
 
     #[test]
+    fn kernels_are_known_by_their_release() {
+        let version = |release: &str| restartable::version_of(release.bytes().chain([0]));
+        let numbers = |major: u64, minor: u64, patch: u64| major << 32 | minor << 16 | patch;
+        assert_eq!(version("6.18.44-fc-v657"), numbers(6, 18, 44));
+        assert_eq!(version("6.19.0-rc1+"), numbers(6, 19, 0));
+        assert_eq!(version("7.0-rc3"), numbers(7, 0, 0));
+        assert_eq!(version("7.0.13"), numbers(7, 0, 13));
+        assert_eq!(version("7.0.14.1"), numbers(7, 0, 14));
+        assert_eq!(version("5.10.0-32-cloud-amd64"), numbers(5, 10, 0));
+    }
+
+    #[test]
     fn every_event_once() {
         if can_be_run() {
             for _ in 0..ROUNDS {

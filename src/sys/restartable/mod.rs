@@ -129,11 +129,17 @@ fn kernel_version() -> u64 {
     }
     // SAFETY: it has.
     let names = unsafe { names.assume_init_ref() };
+    version_of(names.release.iter().map(|&byte| byte as u8))
+}
+
+/// The version that a release begins with, up to the first byte of another kind.
+#[cfg(reaps_in_user_space)]
+pub fn version_of(release: impl Iterator<Item = u8>) -> u64 {
     let mut version = 0;
     let mut number = 0;
     let mut parts = 0;
-    for &byte in names.release.iter() {
-        match byte as u8 {
+    for byte in release {
+        match byte {
             digit @ b'0'..=b'9' => number = (number * 10 + u64::from(digit - b'0')) & 0xffff,
             end => {
                 version = version << 16 | number;
