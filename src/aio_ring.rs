@@ -1,5 +1,6 @@
-//! The completion ring, as far as the library reads it: `struct aio_ring` in `fs/aio.c`, which
-//! the kernel maps into the process at the address that is the context's handle.
+//! The completion ring: `struct aio_ring` in `fs/aio.c`, which the kernel maps into the process at the
+//! address that is the context's handle. First how the library reads it, then how the library writes
+//! one of its own, where it stands in for the kernel.
 
 use crate::abi::{io_context_t, io_event};
 use crate::sys::restartable::Section;
@@ -18,7 +19,7 @@ struct Header {
     nr: u32,
     head: AtomicU32,
     tail: AtomicU32,
-    magic: u32,
+    magic: AtomicU32,
     compat_features: u32,
     incompat_features: u32,
     header_length: u32,
@@ -52,7 +53,7 @@ impl<'a> Ring<'a> {
     pub unsafe fn at(ctx: io_context_t) -> Option<Ring<'a>> {
         // SAFETY: the caller's promise. The kernel has initialised the header.
         let header = unsafe { &*ctx.cast::<Header>() };
-        let known = header.magic == MAGIC
+        let known = header.magic.load(Ordering::Relaxed) == MAGIC
             && header.incompat_features == 0
             && header.header_length == HEADER_LENGTH;
         known.then_some(Ring(header))
@@ -188,5 +189,151 @@ impl Completions {
                 head,
             )
         }
+    }
+}
+
+/// A ring in memory of this library's, which it fills as the kernel does its own: events are added at
+/// the tail, under a lock (`engine/events.rs`), and taken at the head.
+#[derive(Clone, Copy)]
+pub struct Memory<'a>(&'a Header);
+
+/// How many bytes a ring for `maxevents` requests has, and how many slots: `ioctx_alloc` and
+/// `aio_setup_ring` in `fs/aio.c`. The kernel doubles the number, counts four for each possible CPU
+/// at least, and fills whole pages.
+pub fn size_for(maxevents: u32, cpus: u32, page: usize) -> (usize, u32) {
+    let events = maxevents.max(cpus.saturating_mul(4)) as usize * 2 + 2;
+    let bytes = (HEADER_LENGTH as usize + events * BLOCK).next_multiple_of(page.max(1));
+    (bytes, ((bytes - HEADER_LENGTH as usize) / BLOCK) as u32)
+}
+
+/// How many of a ring's slots the kernel fills: it hands them to the CPUs in batches, and a batch that
+/// is not whole is never handed out (`req_batch` in `fs/aio.c`).
+pub fn capacity(slots: u32, cpus: u32) -> u32 {
+    let usable = slots.saturating_sub(1);
+    let batches = core::num::NonZeroU32::new(cpus.saturating_mul(4)).map_or(usable, |n| usable / n);
+    match core::num::NonZeroU32::new(batches) {
+        Some(batch) => usable / batch * batch.get(),
+        None => usable,
+    }
+}
+
+impl<'a> Memory<'a> {
+    /// # Safety
+    /// [`Memory::start`] has been called for the address, and the pages stay mapped while this is
+    /// used.
+    pub unsafe fn at(address: usize) -> Memory<'a> {
+        // SAFETY: the caller's promise.
+        Memory(unsafe { &*(address as *const Header) })
+    }
+
+    /// Makes an empty ring.
+    ///
+    /// # Safety
+    /// Pages of zeros are mapped there, with room for the slots, that nobody else uses yet.
+    pub unsafe fn start(address: usize, slots: u32) {
+        let header = Header {
+            id: 0,
+            nr: slots,
+            head: AtomicU32::new(0),
+            tail: AtomicU32::new(0),
+            magic: AtomicU32::new(MAGIC),
+            compat_features: 1,
+            incompat_features: 0,
+            header_length: HEADER_LENGTH,
+        };
+        // SAFETY: the caller's promise; pages are aligned.
+        unsafe { (address as *mut Header).write(header) };
+    }
+
+    /// Programs that reap by themselves may leave anything in `head`; the kernel takes it modulo the
+    /// slots too.
+    fn head_and_tail(self) -> (u32, u32) {
+        // Acquire pairs with the release by which an owner, or a program, moves the head: the slots
+        // have been read before they are written again.
+        let head = self.0.head.load(Ordering::Acquire);
+        let head = core::num::NonZeroU32::new(self.0.nr).map_or(0, |nr| head % nr);
+        (head, self.0.tail.load(Ordering::Acquire))
+    }
+
+    /// How many events wait to be taken.
+    pub fn unread(self) -> u32 {
+        let (head, tail) = self.head_and_tail();
+        if tail >= head {
+            tail - head
+        } else {
+            tail + self.0.nr - head
+        }
+    }
+
+    fn slot(self, index: u32) -> *mut io_event {
+        let header: *const Header = self.0;
+        let first = header.cast::<u8>().wrapping_add(HEADER_LENGTH as usize);
+        first.wrapping_add(index as usize * BLOCK) as *mut io_event
+    }
+
+    fn after(self, index: u32) -> u32 {
+        if index + 1 < self.0.nr {
+            index + 1
+        } else {
+            0
+        }
+    }
+
+    /// Adds an event. How many there are then.
+    ///
+    /// # Safety
+    /// To be called under the ring's lock, with room for one event reserved.
+    pub unsafe fn append(self, event: io_event) -> u32 {
+        let tail = self.0.tail.load(Ordering::Relaxed);
+        // SAFETY: between tail and head, so nobody else uses the slot.
+        unsafe { self.slot(tail).write(event) };
+        // Release pairs with the acquire in `Ring::is_empty` and in the section that reads the header:
+        // whoever sees the tail sees the event.
+        self.0.tail.store(self.after(tail), Ordering::Release);
+        self.unread()
+    }
+
+    /// Takes `count` events, or as many as there are. How many.
+    ///
+    /// # Safety
+    /// To be called under the ring's lock, and while no other takes events without it. `events` has
+    /// room for `count`.
+    pub unsafe fn take(self, events: *mut io_event, count: u32) -> u32 {
+        let (mut head, _) = self.head_and_tail();
+        let count = count.min(self.unread());
+        for i in 0..count as usize {
+            // SAFETY: between head and tail; and the caller's promise. Programs may keep events in
+            // packed structures.
+            unsafe {
+                events
+                    .wrapping_add(i)
+                    .write_unaligned(self.slot(head).read())
+            };
+            head = self.after(head);
+        }
+        self.0.head.store(head, Ordering::Release);
+        count
+    }
+}
+
+impl Ring<'_> {
+    /// The kernel's ring at a handle that this library has had from the kernel, hidden or not.
+    ///
+    /// # Safety
+    /// As [`Ring::at`].
+    pub unsafe fn of_kernel(ctx: io_context_t) -> Self {
+        // SAFETY: the caller's promise.
+        Ring(unsafe { &*ctx.cast::<Header>() })
+    }
+
+    /// How many slots it has, one of which always stays free.
+    pub fn slots(self) -> u32 {
+        self.0.nr
+    }
+
+    /// Makes programs that reap by themselves call the library instead: they look for the magic number
+    /// first, as the original does. The kernel never reads it.
+    pub fn hide(self) {
+        self.0.magic.store(0, Ordering::Relaxed);
     }
 }

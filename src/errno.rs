@@ -5,21 +5,23 @@
 use libc::c_int;
 
 /// An error number as the kernel gave it, 1 to 4095 (`MAX_ERRNO` in the kernel's `err.h`).
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Errno(c_int);
 
 /// What a call answers: a count or 0, or the kernel's error.
 pub type Result = core::result::Result<c_int, Errno>;
 
-impl Errno {
-    /// Invalid argument; also the answer for a handle that is no context.
-    pub const EINVAL: Errno = Errno(libc::EINVAL);
-    /// A signal arrived before any event.
-    pub const EINTR: Errno = Errno(libc::EINTR);
-    #[cfg(target_pointer_width = "32")]
-    /// The kernel has no such system call.
-    pub const ENOSYS: Errno = Errno(libc::ENOSYS);
+macro_rules! numbers {
+    ($($name:ident),+) => {
+        #[allow(missing_docs)] // errno(3)
+        impl Errno {
+            $(pub const $name: Errno = Errno(libc::$name);)+
+        }
+    };
 }
+numbers!(
+    EACCES, EAGAIN, EBADF, EFAULT, EINTR, EINVAL, EISDIR, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, ESPIPE
+);
 
 /// From the kernel's convention, where -4095 to -1 are errors. The system calls of kernel AIO
 /// return counts that came in as a C `long` but never exceed what a ring holds, so they fit.
@@ -36,5 +38,13 @@ pub fn into_c(result: Result) -> c_int {
     match result {
         Ok(answer) => answer,
         Err(Errno(number)) => -number,
+    }
+}
+
+/// As a request's event has it.
+pub fn into_event(result: core::result::Result<libc::c_long, Errno>) -> libc::c_long {
+    match result {
+        Ok(count) => count,
+        Err(Errno(number)) => -libc::c_long::from(number),
     }
 }

@@ -43,7 +43,7 @@ mod aio_ring;
 pub mod c_abi;
 #[allow(unsafe_code)] // passes the program's pointers on, and reads its timeouts
 mod context;
-#[allow(unsafe_code)] // passes the program's pointers on
+#[allow(unsafe_code)] // passes the program's pointers on, and carries requests out
 mod engine;
 #[allow(unsafe_code)] // system calls, assembly
 mod sys;
@@ -51,7 +51,6 @@ mod sys;
 pub mod abi;
 mod address;
 mod errno;
-#[cfg(reaps_in_user_space)]
 #[allow(unsafe_code)] // reads the environment
 mod settings;
 mod timeout;

@@ -1,16 +1,26 @@
-//! What the environment may change. There is one setting, for the programs that `lock.rs` cannot
-//! protect from themselves: those that mix this library's calls with raw `io_getevents` system
-//! calls, at the same time, on the same context.
+//! What the environment may change, and what the machine is like.
+//!
+//! `LIBAIO_RS_REAP` is for programs that `lock.rs` cannot protect from themselves: those that mix this
+//! library's calls with raw `io_getevents` system calls, at the same time, on the same context.
+//! `LIBAIO_RS_ENGINE` says what to do where the kernel refuses a context.
 //!
 //! The environment is read when the library is loaded, and never again: later it may not be read
 //! beside a `setenv()` in another thread, nor in a signal handler.
 
+use crate::engine::Mode;
+use crate::sys::files;
 use core::ffi::{c_char, c_ulong, CStr};
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU8, Ordering};
 
 /// `LIBAIO_RS_REAP=kernel`: never take completions from a ring in user space.
+#[cfg(reaps_in_user_space)]
 const REAP: &[u8] = b"LIBAIO_RS_REAP=";
+#[cfg(reaps_in_user_space)]
 const KERNEL: &CStr = c"kernel";
+/// `LIBAIO_RS_ENGINE=auto`, `=inline`; anything else is `=kernel`.
+const ENGINE: &[u8] = b"LIBAIO_RS_ENGINE=";
+const AUTO: &CStr = c"auto";
+const INLINE: &CStr = c"inline";
 
 /// Strings of the form `NAME=value`, up to a null pointer.
 pub type Environment = *const *const c_char;
@@ -28,7 +38,16 @@ core::arch::global_asm!(
     ".balign 8",
     ".globl libaio_rs_of_libc",
     ".hidden libaio_rs_of_libc",
-    "libaio_rs_of_libc: .quad getauxval, __environ, environ, gnu_get_libc_version",
+    "libaio_rs_of_libc:",
+);
+#[cfg(target_pointer_width = "64")]
+core::arch::global_asm!(
+    ".8byte getauxval, __environ, environ, gnu_get_libc_version",
+    ".popsection",
+);
+#[cfg(target_pointer_width = "32")]
+core::arch::global_asm!(
+    ".4byte getauxval, __environ, environ, gnu_get_libc_version",
     ".popsection",
 );
 
@@ -58,11 +77,97 @@ fn of_libc() -> &'static OfLibc {
 /// # Safety
 /// To be called by constructors, while nobody changes the environment. `given` is the third argument
 /// of our own constructor, whatever it is, or null.
+#[cfg(reaps_in_user_space)]
 pub unsafe fn may_reap_in_user_space(given: Environment) -> bool {
     // SAFETY: the same contract.
     let value = unsafe { variable(REAP, given) };
-    // SAFETY: it is a string.
-    !value.is_some_and(|value| unsafe { begins_with(value, KERNEL.to_bytes_with_nul()) })
+    !value.is_some_and(|value| is(value, KERNEL))
+}
+
+static MODE: AtomicU8 = AtomicU8::new(Mode::Kernel as u8);
+
+/// Reads which engine is to serve contexts.
+///
+/// # Safety
+/// As [`may_reap_in_user_space`].
+pub unsafe fn read_engine(given: Environment) -> Mode {
+    // SAFETY: the same contract.
+    let mode = match unsafe { variable(ENGINE, given) } {
+        Some(value) if is(value, AUTO) => Mode::Auto,
+        Some(value) if is(value, INLINE) => Mode::InLine,
+        _ => Mode::Kernel,
+    };
+    MODE.store(mode as u8, Ordering::Relaxed);
+    mode
+}
+
+/// Whether no context is served but by the kernel.
+#[inline(always)]
+pub fn is_kernel_only() -> bool {
+    // Relaxed: written when the library is loaded.
+    MODE.load(Ordering::Relaxed) == Mode::Kernel as u8
+}
+
+/// Which engine serves contexts.
+pub fn engine() -> Mode {
+    const AUTO: u8 = Mode::Auto as u8;
+    const INLINE: u8 = Mode::InLine as u8;
+    match MODE.load(Ordering::Relaxed) {
+        AUTO => Mode::Auto,
+        INLINE => Mode::InLine,
+        _ => Mode::Kernel,
+    }
+}
+
+/// The size of a page in bytes.
+#[inline(never)]
+pub fn page_size() -> usize {
+    let getauxval = of_libc().getauxval;
+    match getauxval.map_or(0, |getauxval| getauxval(libc::AT_PAGESZ) as usize) {
+        0 => 4096,
+        size => size,
+    }
+}
+
+/// How many CPUs this machine may come to have (`num_possible_cpus()` in the kernel), or 1 if that
+/// cannot be read.
+#[inline(never)]
+pub fn cpus() -> u32 {
+    static CPUS: AtomicU32 = AtomicU32::new(0);
+    match CPUS.load(Ordering::Relaxed) {
+        0 => {
+            let cpus = possible_cpus().max(1);
+            CPUS.store(cpus, Ordering::Relaxed);
+            cpus
+        }
+        cpus => cpus,
+    }
+}
+
+/// From a list of ranges, such as `0-3,8`.
+#[inline(never)]
+fn possible_cpus() -> u32 {
+    let mut text = [0_u8; 64];
+    let length = files::beginning(c"/sys/devices/system/cpu/possible", &mut text);
+    let (mut count, mut first, mut number) = (0, None, 0_u32);
+    for byte in text.iter().take(length) {
+        match byte {
+            digit @ b'0'..=b'9' => {
+                number = number
+                    .wrapping_mul(10)
+                    .wrapping_add(u32::from(digit - b'0'))
+            }
+            b'-' => (first, number) = (Some(number), 0),
+            _ => {
+                count += number.wrapping_sub(first.unwrap_or(number)).wrapping_add(1);
+                (first, number) = (None, 0);
+                if *byte != b',' {
+                    break;
+                }
+            }
+        }
+    }
+    count
 }
 
 /// The value of a variable, whose name is given with the `=`. Programs that run with more privileges
@@ -70,6 +175,7 @@ pub unsafe fn may_reap_in_user_space(given: Environment) -> bool {
 ///
 /// # Safety
 /// See above.
+#[inline(never)]
 unsafe fn variable(name: &[u8], given: Environment) -> Option<*const c_char> {
     let mut entry = environment(given);
     if entry.is_null() {
@@ -114,6 +220,12 @@ fn environment(given: Environment) -> Environment {
 fn is_trusted() -> bool {
     let getauxval = of_libc().getauxval;
     getauxval.is_some_and(|getauxval| getauxval(libc::AT_SECURE) == 0)
+}
+
+/// Whether a value is this string.
+fn is(value: *const c_char, string: &CStr) -> bool {
+    // SAFETY: it is a string.
+    unsafe { begins_with(value, string.to_bytes_with_nul()) }
 }
 
 /// Whether a string begins with these bytes. Reads up to the first difference.

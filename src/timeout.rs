@@ -49,12 +49,19 @@ impl timespec64 {
 pub trait Timeout: Copy {
     /// Whether it says not to wait.
     fn is_zero(self) -> bool;
+    /// Seconds and nanoseconds.
+    fn parts(self) -> (i64, i64);
 }
 
 impl Timeout for timespec {
     #[inline(always)]
     fn is_zero(self) -> bool {
         self.tv_sec == 0 && self.tv_nsec == 0
+    }
+
+    #[allow(clippy::unnecessary_cast)] // not everywhere
+    fn parts(self) -> (i64, i64) {
+        (self.tv_sec as i64, self.tv_nsec as i64)
     }
 }
 
@@ -63,5 +70,10 @@ impl Timeout for timespec64 {
     #[inline(always)]
     fn is_zero(self) -> bool {
         self.tv_sec == 0 && self.tv_nsec == 0
+    }
+
+    #[allow(clippy::unnecessary_cast)] // not everywhere
+    fn parts(self) -> (i64, i64) {
+        (self.tv_sec as i64, self.tv_nsec as i64)
     }
 }

@@ -13,7 +13,7 @@ use super::this_call;
 use crate::abi::{io_context_t, io_event};
 use crate::address::is_plausible;
 use crate::aio_ring::{Completions, Ring};
-use crate::engine::{Engine, GetEvents, Wanted};
+use crate::engine::{GetEvents, Wanted};
 use crate::errno::{Errno, Result};
 use crate::sys::aio;
 use crate::sys::restartable::{Area, Section};
@@ -129,7 +129,7 @@ unsafe fn wait<T: Timeout + GetEvents>(
         mask: None,
     };
     // SAFETY: the same contract.
-    let answer = unsafe { registry::engine_of(ctx).wait(&wanted) };
+    let answer = unsafe { super::wait(&wanted) };
     reader.leave();
     answer
 }
@@ -272,7 +272,7 @@ impl<T: Timeout + GetEvents> Wanted<T> {
     /// As [`Wanted::getevents`].
     unsafe fn enter_kernel(&self) -> Result {
         // SAFETY: the same contract.
-        unsafe { registry::engine_of(self.ctx).wait(self) }
+        unsafe { super::wait(self) }
     }
 
     /// # Safety
@@ -376,9 +376,14 @@ impl<T: Timeout + GetEvents> Wanted<T> {
         may_be_ring
             && unsafe {
                 self.when() == When::Poll
-                    && (is_known_to_kernel(self.ctx)
-                        || registry::was_of_parent(address) && is_mapped(self.ctx))
-                    && is_empty(self.ctx)
+                    && match super::server_of(self.ctx).is_empty(self.ctx) {
+                        Some(empty) => empty,
+                        None => {
+                            (is_known_to_kernel(self.ctx)
+                                || registry::was_of_parent(address) && is_mapped(self.ctx))
+                                && is_empty(self.ctx)
+                        }
+                    }
             }
     }
 }

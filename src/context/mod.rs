@@ -6,6 +6,9 @@
 //! (`getevents.rs`, `registry.rs`). For any other handle the engine is asked: for a context that the
 //! program created with the raw system call, a ring moved by `mremap(2)`, a context that was
 //! destroyed, or a number that never was one. A handle may be anything at all.
+//!
+//! The engine is the kernel's AIO, unless the environment allows another (`settings.rs`); then the
+//! handle is looked up.
 
 mod entry;
 mod getevents;
@@ -13,11 +16,12 @@ mod lock;
 mod registry;
 
 use crate::abi::{io_context_t, io_event, iocb};
-use crate::address::is_plausible;
 pub use crate::engine::Wanted;
-use crate::engine::{Engine, KernelAio};
+use crate::engine::{self, Engine, GetEvents, KernelAio, Rung, Server};
 use crate::errno::{Errno, Result};
+use crate::settings;
 use crate::sys::restartable;
+use crate::timeout::Timeout;
 pub use getevents::{getevents, getevents_beside_others};
 use libc::{c_int, c_long};
 use lock::Call;
@@ -27,17 +31,18 @@ use lock::Call;
 /// # Safety
 /// `ctxp` may be any address; if it is writable, the caller lets it be written.
 pub unsafe fn set_up(maxevents: c_int, ctxp: *mut io_context_t) -> Result {
+    registry::load();
     // SAFETY: the same contract.
-    let answer = unsafe { KernelAio.set_up(maxevents, ctxp) }?;
-    // A sandbox may answer 0 without making the call; then the address was never looked at.
-    if is_plausible(ctxp) {
-        // SAFETY: the kernel has just read and written there.
-        let address = unsafe { ctxp.read_unaligned() } as usize;
+    let rung = unsafe { engine::set_up(settings::engine(), maxevents, ctxp) }?;
+    // Not one whose events are in two places.
+    if rung != Rung::ShortRing {
+        // SAFETY: the handle has just been written there.
+        let address = unsafe { engine::handle_at(ctxp) } as usize;
         if address != 0 {
             registry::add(address, this_call());
         }
     }
-    Ok(answer)
+    Ok(0)
 }
 
 /// Queues requests.
@@ -47,7 +52,52 @@ pub unsafe fn set_up(maxevents: c_int, ctxp: *mut io_context_t) -> Result {
 /// events arrive.
 pub unsafe fn submit(ctx: io_context_t, nr: c_long, iocbs: *mut *mut iocb) -> Result {
     // SAFETY: the same contract.
-    unsafe { registry::engine_of(ctx).submit(ctx, nr, iocbs) }
+    unsafe {
+        match settings::is_kernel_only() {
+            true => KernelAio.submit(ctx, nr, iocbs),
+            false => submit_to_server(ctx, nr, iocbs),
+        }
+    }
+}
+
+/// Not inlined, which keeps the usual case two instructions long.
+///
+/// # Safety
+/// As [`submit`].
+#[cold]
+#[inline(never)]
+unsafe fn submit_to_server(ctx: io_context_t, nr: c_long, iocbs: *mut *mut iocb) -> Result {
+    // SAFETY: the same contract.
+    unsafe { server_of(ctx).submit(ctx, nr, iocbs) }
+}
+
+/// Has the engine wait for events.
+///
+/// # Safety
+/// As [`Engine::wait`].
+#[inline(always)]
+unsafe fn wait<T: Timeout + GetEvents>(wanted: &Wanted<T>) -> Result {
+    // SAFETY: the same contract.
+    unsafe {
+        match settings::is_kernel_only() {
+            true => KernelAio.wait(wanted),
+            false => wait_for_server(wanted),
+        }
+    }
+}
+
+/// # Safety
+/// As [`Engine::wait`].
+#[cold]
+#[inline(never)]
+unsafe fn wait_for_server<T: Timeout + GetEvents>(wanted: &Wanted<T>) -> Result {
+    // SAFETY: the same contract.
+    unsafe { server_of(wanted.ctx).wait(wanted) }
+}
+
+#[inline(never)]
+fn server_of(ctx: io_context_t) -> Server {
+    Server::of(settings::engine(), ctx)
 }
 
 /// Asks for a request in flight to be cancelled.
@@ -56,7 +106,12 @@ pub unsafe fn submit(ctx: io_context_t, nr: c_long, iocbs: *mut *mut iocb) -> Re
 /// The pointers may be anything.
 pub unsafe fn cancel(ctx: io_context_t, iocb: *mut iocb, event: *mut io_event) -> Result {
     // SAFETY: the same contract.
-    unsafe { registry::engine_of(ctx).cancel(ctx, iocb, event) }
+    unsafe {
+        match settings::is_kernel_only() {
+            true => KernelAio.cancel(ctx, iocb, event),
+            false => server_of(ctx).cancel(ctx, iocb, event),
+        }
+    }
 }
 
 /// Destroys a context, after everything in flight has completed. Threads that wait for its events
@@ -67,7 +122,7 @@ pub unsafe fn cancel(ctx: io_context_t, iocb: *mut iocb, event: *mut io_event) -
 pub unsafe fn destroy(ctx: io_context_t) -> Result {
     let address = ctx as usize;
     // SAFETY: the same contract.
-    let destroy = || unsafe { registry::engine_of(ctx).destroy(ctx) };
+    let destroy = || unsafe { server_of(ctx).destroy(ctx) };
     let Some(entry) = registry::find(address) else {
         return destroy();
     };

@@ -10,11 +10,9 @@
 
 use super::entry::Entry;
 use super::lock::{Call, Lock, Owner, Reader, Word};
-use crate::abi::io_context_t;
 use crate::aio_ring::Sections;
-use crate::engine::KernelAio;
-#[cfg(reaps_in_user_space)]
-use crate::settings;
+use crate::engine::{self, Mode};
+use crate::settings::{self, Environment};
 use crate::sys::restartable::{self, Area, Section};
 #[cfg(reaps_in_user_space)]
 use crate::sys::valgrind;
@@ -226,12 +224,6 @@ pub fn find_or_count(address: usize) -> Result<Listed, Reader<'static, AtomicUsi
     }
 }
 
-/// Which engine serves a handle. There is one, so nothing is looked up.
-#[inline(always)]
-pub fn engine_of(_: io_context_t) -> KernelAio {
-    KernelAio
-}
-
 /// Whether the parent of this forked child had a live context at this address.
 pub fn was_of_parent(address: usize) -> bool {
     entry_at(address).is_some_and(|entry| entry.is_live(address) && !entry.lock.is_ours())
@@ -259,13 +251,16 @@ pub fn add(address: usize, call: Call) {
     listing.store(0, Ordering::Release);
 }
 
-/// Whether contexts are listed: only if a forked child is sure to find their locks wiped.
-fn is_wiped_by_fork() -> bool {
+/// Reads the settings, if this is another library's constructor, before our own.
+pub fn load() {
     // Relaxed: whatever a thread finds here it would find by itself.
     if STATE.load(Ordering::Relaxed) == UNKNOWN {
-        // In another library's constructor, before our own.
         decide(core::ptr::null());
     }
+}
+
+/// Whether contexts are listed: only if a forked child is sure to find their locks wiped.
+fn is_wiped_by_fork() -> bool {
     STATE.load(Ordering::Relaxed) == WIPED_BY_FORK
 }
 
@@ -274,11 +269,12 @@ const UNKNOWN: u8 = 0;
 const WIPED_BY_FORK: u8 = 1;
 const REFUSED: u8 = 2;
 
-/// Strings of the form `NAME=value`, up to a null pointer.
-type Environment = *const *const c_char;
-
 /// Only constructors come here: our own, with what it was given, and others that call io_setup.
-fn decide(#[cfg_attr(not(reaps_in_user_space), allow(unused))] given: Environment) {
+fn decide(given: Environment) {
+    // SAFETY: constructors do not change the environment under each other.
+    if unsafe { settings::read_engine(given) } != Mode::Kernel {
+        engine::prepare();
+    }
     let wiped = memory::wipe_on_fork(&WIPED);
     #[cfg(reaps_in_user_space)]
     {

@@ -1,14 +1,28 @@
-//! What serves contexts: one implementation of the five verbs each. So far there is one, kernel AIO.
+//! What serves contexts: one implementation of the five verbs each.
 //!
-//! `context` decides which engine serves a handle (the registry says), and what the ring in the
-//! process's memory answers before an engine is asked.
+//! `context` decides which engine serves a handle, and what the ring in the process's memory answers
+//! before an engine is called. Unless the environment says otherwise, there is only kernel AIO. The
+//! others serve what the kernel refuses (`ladder.rs`): both carry requests out in the thread
+//! that submits them (`request.rs`, `transfer.rs`), and keep their events (`events.rs`) in memory of
+//! their own, which a table lists (`served.rs`).
 
+mod events;
+mod in_line;
 mod kernel_aio;
+mod ladder;
+mod request;
+mod served;
+mod short_ring;
+mod transfer;
 
 use crate::abi::{io_context_t, io_event, iocb};
 use crate::errno::Result;
 use crate::timeout::Timeout;
+use in_line::InLine;
 pub use kernel_aio::{GetEvents, KernelAio};
+pub use ladder::{handle_at, set_up, Mode, Rung};
+pub use served::prepare;
+use short_ring::ShortRing;
 use libc::{c_int, c_long, sigset_t};
 
 /// What io_getevents() and io_pgetevents() are asked for, with either form of the timeout.
@@ -55,4 +69,101 @@ pub trait Engine: Copy {
     /// # Safety
     /// Buffers of requests in flight are the engine's until this returns.
     unsafe fn destroy(self, ctx: io_context_t) -> Result;
+}
+
+/// The engine that serves a handle, where there is more than kernel AIO.
+#[derive(Clone, Copy)]
+pub enum Server {
+    Kernel(KernelAio),
+    /// The kernel, or nobody: the handle may be anything.
+    Unknown,
+    /// Nobody. Some sandboxes kill for a call of kernel AIO.
+    Nobody,
+    ShortRing(ShortRing),
+    InLine(InLine),
+}
+
+impl Server {
+    /// Looks the handle up.
+    pub fn of(mode: Mode, ctx: io_context_t) -> Server {
+        if mode == Mode::Kernel {
+            return Server::Kernel(KernelAio);
+        }
+        match served::find(ctx) {
+            Some(entry) if entry.is_whole() => Server::InLine(InLine(Some(entry))),
+            Some(entry) => Server::ShortRing(ShortRing(entry)),
+            None if mode == Mode::InLine => Server::Nobody,
+            None => Server::Unknown,
+        }
+    }
+
+    /// Whether no event waits. None if only the kernel knows.
+    ///
+    /// # Safety
+    /// The context is not destroyed meanwhile.
+    pub unsafe fn is_empty(self, ctx: io_context_t) -> Option<bool> {
+        match self {
+            Server::Kernel(_) | Server::Unknown => None,
+            Server::Nobody => Some(false),
+            // SAFETY: the same contract.
+            Server::ShortRing(ring) => Some(unsafe { ring.is_empty(ctx) }),
+            Server::InLine(InLine(entry)) => {
+                // SAFETY: the same contract.
+                Some(entry.is_some_and(|entry| unsafe { entry.is_empty() }))
+            }
+        }
+    }
+}
+
+/// What kernel AIO says of a handle that it does not know, although there may be no kernel AIO.
+fn as_kernel_aio(result: Result) -> Result {
+    match result {
+        Err(error) if ladder::is_no_answer(error) => Err(crate::errno::Errno::EINVAL),
+        result => result,
+    }
+}
+
+macro_rules! serve {
+    ($server:expr, $engine:ident => $call:expr) => {
+        match $server {
+            Server::Kernel($engine) => $call,
+            Server::Unknown => {
+                let $engine = KernelAio;
+                as_kernel_aio($call)
+            }
+            Server::Nobody => {
+                let $engine = InLine(None);
+                $call
+            }
+            Server::ShortRing($engine) => $call,
+            Server::InLine($engine) => $call,
+        }
+    };
+}
+
+impl Engine for Server {
+    unsafe fn set_up(self, maxevents: c_int, ctxp: *mut io_context_t) -> Result {
+        // SAFETY: the same contract.
+        serve!(self, engine => unsafe { engine.set_up(maxevents, ctxp) })
+    }
+
+    unsafe fn submit(self, ctx: io_context_t, nr: c_long, iocbs: *mut *mut iocb) -> Result {
+        // SAFETY: the same contract.
+        serve!(self, engine => unsafe { engine.submit(ctx, nr, iocbs) })
+    }
+
+    unsafe fn wait<T: Timeout + GetEvents>(self, wanted: &Wanted<T>) -> Result {
+        // SAFETY: the same contract.
+        serve!(self, engine => unsafe { engine.wait(wanted) })
+    }
+
+    unsafe fn cancel(self, ctx: io_context_t, iocb: *mut iocb, event: *mut io_event) -> Result {
+        // SAFETY: the same contract.
+        serve!(self, engine => unsafe { engine.cancel(ctx, iocb, event) })
+    }
+
+    unsafe fn destroy(self, ctx: io_context_t) -> Result {
+        // SAFETY: the same contract.
+        serve!(self, engine => unsafe { engine.destroy(ctx) })
+    }
 }

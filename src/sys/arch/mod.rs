@@ -6,7 +6,7 @@
 //! | `BROKEN_KERNELS` | which versions do not restart sections although they say so, where there are sections |
 //! | `LARGEST_PAGE` | the largest page that its kernels may be built with |
 //! | `SYS_IO_PGETEVENTS`, `KERNEL_SIGSET_SIZE` | from `asm/unistd.h`, `asm/signal.h` |
-//! | `Register`, `syscall1` to `syscall6` | how a system call is made |
+//! | `Register`, `syscall1` to `syscall6`, `mmap` | how a system call is made; mmap(2) takes its arguments in several ways |
 //! | `stack_pointer`, `rseq_area`, `cpu_id` | where a thread's stack, and its `struct rseq`, are |
 //! | `read_words`, `copy_and_store`, `store` | the restartable sections |
 //!
@@ -29,7 +29,24 @@ macro_rules! with_instruction {
             unsafe { instruction!(number, answer, $($argument $register),+) };
             answer as isize
         }
-    )+};
+    )+
+
+    /// Anonymous memory (`mmap(2)`).
+    pub unsafe fn mmap(length: usize, protection: libc::c_int, flags: libc::c_int) -> isize {
+        // SAFETY: the same contract.
+        unsafe {
+            syscall6(
+                libc::SYS_mmap,
+                0,
+                length as Register,
+                protection as Register,
+                flags as Register,
+                -1,
+                0,
+            )
+        }
+    }
+    };
 }
 
 macro_rules! cpus {

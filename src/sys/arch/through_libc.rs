@@ -30,3 +30,20 @@ with_libc! {
     syscall5(a, b, c, d, e);
     syscall6(a, b, c, d, e, f);
 }
+
+/// Anonymous memory. By libc's function, because the system call takes its arguments otherwise on
+/// some of these machines, and has another name on others.
+pub unsafe fn mmap(length: usize, protection: libc::c_int, flags: libc::c_int) -> isize {
+    // SAFETY: the call's contract, which the caller keeps; and as above.
+    unsafe {
+        let errno = libc::__errno_location();
+        let saved = *errno;
+        let address = libc::mmap(core::ptr::null_mut(), length, protection, flags, -1, 0);
+        if address != libc::MAP_FAILED {
+            return address as isize;
+        }
+        let error = *errno;
+        *errno = saved;
+        -(error as isize)
+    }
+}

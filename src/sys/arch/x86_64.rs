@@ -230,3 +230,22 @@ pub unsafe fn store(area: isize, lock: *mut usize, owned: usize, value: usize) -
     }
     section
 }
+
+/// The probe of `sys/probe.rs`.
+#[cfg(target_pointer_width = "64")]
+pub fn probe_setup(handle: usize, asked: i32, granted: i32, rung: i32, error: i32) {
+    // SAFETY: a nop, which reads nothing; the rest is a note for debuggers.
+    unsafe {
+        asm!(
+            crate::sys::probe::note!("8@%rdi -4@%esi -4@%edx -4@%ecx -4@%r8d"),
+            in("rdi") handle,
+            in("esi") asked,
+            in("edx") granted,
+            in("ecx") rung,
+            in("r8d") error,
+            options(nomem, nostack, preserves_flags)
+        );
+    }
+}
+#[cfg(not(target_pointer_width = "64"))]
+pub fn probe_setup(_: usize, _: i32, _: i32, _: i32, _: i32) {}

@@ -1,0 +1,193 @@
+//! A context of the kernel's whose ring is smaller than was asked for. What it has room for is the
+//! kernel's. A request for which it has none, although fewer are outstanding than the program may have,
+//! is carried out inside io_submit(), and its event waits in memory of this library's, from which
+//! io_getevents() takes too.
+//!
+//! A thread that waits in the kernel does not see those events. So it waits in short stays.
+
+use super::in_line::{self, map_ring, Deadline};
+use super::request;
+use super::served::{self, Entry, Inside, New};
+use super::{Engine, GetEvents, KernelAio, Wanted};
+use crate::abi::{io_context_t, io_event, iocb};
+use crate::address::is_plausible;
+use crate::aio_ring::{self, Ring};
+use crate::errno::{Errno, Result};
+use crate::settings;
+use crate::sys::futex;
+use crate::sys::memory;
+use crate::sys::user_memory::Proven;
+use crate::timeout::{timespec, Timeout};
+use core::mem::size_of;
+use libc::{c_int, c_long};
+
+/// Nanoseconds that a thread stays in the kernel at a time.
+const STAY: i64 = 10_000_000;
+
+#[derive(Clone, Copy)]
+pub struct ShortRing(pub &'static Entry);
+
+/// Makes a context of the kernel's one of these, for as many requests as a ring for `asked` has room
+/// for.
+///
+/// # Safety
+/// It was just made, and no other thread uses it.
+pub unsafe fn adopt(ctx: io_context_t, asked: u32) -> Result {
+    // SAFETY: the kernel has just made it.
+    let ring = unsafe { Ring::at(ctx) }.ok_or(Errno::EAGAIN)?;
+    let cpus = settings::cpus();
+    let (address, length, slots) = map_ring(asked)?;
+    let granted = aio_ring::capacity(ring.slots(), cpus);
+    let new = New {
+        handle: ctx as usize,
+        memory: address,
+        length,
+        capacity: aio_ring::capacity(slots, cpus).saturating_sub(granted),
+        most: slots,
+    };
+    if !served::add(&new) {
+        // SAFETY: nobody knows of it.
+        unsafe { memory::unmap(address, length) };
+        return Err(Errno::EAGAIN);
+    }
+    // Programs that look into the ring by themselves would miss the other events.
+    ring.hide();
+    Ok(0)
+}
+
+impl Engine for ShortRing {
+    unsafe fn set_up(self, _: c_int, _: *mut io_context_t) -> Result {
+        Err(Errno::EINVAL) // see `adopt`
+    }
+
+    unsafe fn submit(self, ctx: io_context_t, nr: c_long, iocbs: *mut *mut iocb) -> Result {
+        if nr <= 0 {
+            // SAFETY: the same contract.
+            return unsafe { KernelAio.submit(ctx, nr, iocbs) };
+        }
+        let nr = nr.min(c_long::from(self.0.most()));
+        let mut done: c_long = 0;
+        let error = loop {
+            let rest = iocbs.wrapping_add(done as usize);
+            // SAFETY: the same contract.
+            match unsafe { KernelAio.submit(ctx, nr - done, rest) } {
+                Ok(count) => done += c_long::from(count),
+                Err(Errno::EAGAIN) => {
+                    // SAFETY: the same contract.
+                    match unsafe { self.submit_late(ctx, rest) } {
+                        Ok(()) => done += 1,
+                        Err(error) => break error,
+                    }
+                }
+                Err(error) => break error,
+            }
+            if done >= nr {
+                return Ok(done as c_int);
+            }
+        };
+        match done {
+            0 => Err(error),
+            _ => Ok(done as c_int),
+        }
+    }
+
+    unsafe fn wait<T: Timeout + GetEvents>(self, wanted: &Wanted<T>) -> Result {
+        // SAFETY: the same contract.
+        let deadline = unsafe { Deadline::of(wanted) }?;
+        if wanted.min_nr < 0 || wanted.min_nr > wanted.nr {
+            // SAFETY: the same contract.
+            return unsafe { KernelAio.wait(wanted) };
+        }
+        let mut taken: c_long = 0;
+        loop {
+            // SAFETY: the same contract.
+            match unsafe { in_line::take(self.0, wanted, taken) } {
+                Ok(count) => taken += c_long::from(count),
+                Err(_) if taken > 0 => break,
+                Err(error) => return Err(error),
+            }
+            let stay = match taken >= wanted.min_nr {
+                true => 0,
+                false => deadline.left().min(STAY),
+            };
+            // SAFETY: the same contract.
+            match unsafe { self.stay(wanted, taken, stay) } {
+                Ok(count) => taken += c_long::from(count),
+                Err(_) if taken > 0 => break,
+                Err(error) => return Err(error),
+            }
+            if taken >= wanted.min_nr || deadline.left() == 0 {
+                break;
+            }
+        }
+        Ok(taken as c_int)
+    }
+
+    unsafe fn cancel(self, ctx: io_context_t, iocb: *mut iocb, event: *mut io_event) -> Result {
+        // SAFETY: the same contract.
+        unsafe { KernelAio.cancel(ctx, iocb, event) }
+    }
+
+    unsafe fn destroy(self, ctx: io_context_t) -> Result {
+        // First the part that other threads find by the handle: the kernel may give the address to
+        // another context as soon as it has destroyed this one.
+        if !served::remove(self.0, ctx) {
+            return Err(Errno::EINVAL);
+        }
+        // SAFETY: the same contract.
+        unsafe { KernelAio.destroy(ctx) }
+    }
+}
+
+impl ShortRing {
+    /// Whether no event waits, neither the kernel's nor ours.
+    ///
+    /// # Safety
+    /// The context is not destroyed meanwhile.
+    pub unsafe fn is_empty(self, ctx: io_context_t) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.is_empty() && Ring::of_kernel(ctx).is_empty() }
+    }
+
+    /// Carries out the request at `rest`.
+    ///
+    /// # Safety
+    /// As [`Engine::submit`].
+    unsafe fn submit_late(
+        self,
+        ctx: io_context_t,
+        rest: *mut *mut iocb,
+    ) -> core::result::Result<(), Errno> {
+        let mut proven = Proven::new();
+        if !is_plausible(rest) || !proven.is_readable(rest, size_of::<*mut iocb>()) {
+            return Err(Errno::EFAULT);
+        }
+        let inside = Inside::enter(self.0, ctx).ok_or(Errno::EINVAL)?;
+        // SAFETY: readable; and the same contract.
+        let answer = unsafe { request::submit(&inside, rest.read_unaligned(), &mut proven) };
+        inside.leave();
+        answer
+    }
+
+    /// Takes events from the kernel, and waits for them at most so many nanoseconds.
+    ///
+    /// # Safety
+    /// As [`Engine::wait`].
+    unsafe fn stay<T>(self, wanted: &Wanted<T>, taken: c_long, nanoseconds: i64) -> Result {
+        let timeout: timespec = futex::time_of(nanoseconds);
+        // More than the ring holds would never be there at a time.
+        // SAFETY: the context is there, or its destroyer kills the original too.
+        let most = c_long::from(unsafe { Ring::of_kernel(wanted.ctx) }.slots().max(2) - 1);
+        let least = (wanted.min_nr - taken).clamp(0, most);
+        let part = Wanted {
+            ctx: wanted.ctx,
+            min_nr: if nanoseconds == 0 { 0 } else { least },
+            nr: wanted.nr - taken,
+            events: wanted.events.wrapping_add(taken as usize),
+            timeout: &timeout,
+            mask: wanted.mask,
+        };
+        // SAFETY: the same contract.
+        unsafe { KernelAio.wait(&part) }
+    }
+}

@@ -1,0 +1,406 @@
+//! A read or write, carried out with preadv2(2) or pwritev2(2) in the place of the file's `read_iter`
+//! or `write_iter`, which the kernel's AIO calls (`aio_read`, `aio_write` in `fs/aio.c`).
+//!
+//! Those calls check the same things, but report one number for all of them. After an error, which is
+//! rare, it is found out whether the kernel's io_submit() would have refused the request or given
+//! it an event.
+
+use super::request::Refused;
+use super::served::{Inside, Wait};
+use crate::address::is_plausible;
+use crate::errno::{into_event, Errno};
+use crate::sys::files::{self, Direction, Place, Transferred};
+use crate::sys::user_memory::Proven;
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use libc::{c_long, iovec, POLLIN, POLLOUT};
+
+/// `MAX_RW_COUNT` in the kernel, with pages of 4 KiB.
+pub const MOST: usize = 0x7fff_f000;
+/// `UIO_MAXIOV`.
+const MOST_PARTS: u32 = 1024;
+
+// `RWF_` flags in `linux/fs.h`.
+const HIPRI: c_int = 0x01;
+const DSYNC: c_int = 0x02;
+const SYNC: c_int = 0x04;
+const NOWAIT: c_int = 0x08;
+const APPEND: c_int = 0x10;
+const NOAPPEND: c_int = 0x20;
+/// Flags that the kernel accepts for every file.
+const FOR_EVERY_FILE: c_int = HIPRI | DSYNC | SYNC | APPEND;
+
+/// Whether the kernel has been seen to know [`NOAPPEND`] (since Linux 6.9).
+static KNOWS_NOAPPEND: AtomicBool = AtomicBool::new(false);
+
+/// A request to read or write.
+pub struct Transfer {
+    pub direction: Direction,
+    pub fd: c_int,
+    pub vector: *const iovec,
+    pub count: u32,
+    /// Whether the vector is the program's.
+    pub has_vector: bool,
+    /// Whether it is for no byte at all.
+    pub is_nothing: bool,
+    pub offset: i64,
+    pub flags: c_int,
+}
+
+impl Transfer {
+    /// # Safety
+    /// As `request::submit`.
+    pub unsafe fn carry_out(
+        &self,
+        inside: &Inside,
+        proven: &mut Proven,
+    ) -> Result<c_long, Refused> {
+        if self.offset < 0 {
+            // SAFETY: the caller's promise.
+            return Err(unsafe { self.refusal(proven) }.unwrap_or(Errno::EINVAL).into());
+        }
+        // The calls do not get to the file for nothing; the kernel's io_submit() does.
+        if self.is_nothing && self.has_iterator() == Some(false) {
+            return Err(Errno::EINVAL.into());
+        }
+        // A flag without effect on a read: files that can only be read in another way, such as
+        // directories and most of /proc, refuse every flag. A write must not get that far.
+        let probe = match self.direction {
+            Direction::Read => DSYNC,
+            Direction::Write => self.flag_for_write()?,
+        };
+        // SAFETY: the caller's promise.
+        let result = unsafe { self.attempt(Place::At(self.offset), probe) };
+        if result == Err(Errno::ESPIPE) {
+            // SAFETY: the caller's promise.
+            return unsafe { self.stream(inside, proven) };
+        }
+        // SAFETY: the caller's promise.
+        Ok(unsafe { self.judge(result, proven) }?)
+    }
+
+    /// Makes the call. Nobody polls for the completion of a request, so RWF_HIPRI has no effect.
+    ///
+    /// # Safety
+    /// As [`Transfer::carry_out`].
+    #[inline(never)]
+    unsafe fn attempt(&self, place: Place, more: c_int) -> Transferred {
+        let (direction, fd, vector, count) = (self.direction, self.fd, self.vector, self.count);
+        let flags = (self.flags & !HIPRI) | more;
+        // SAFETY: the caller's promise.
+        let result = unsafe { files::transfer(direction, fd, vector, count, place, flags) };
+        match result {
+            // An old kernel, or a sandbox that knows the older calls only.
+            Err(Errno::ENOSYS | Errno::EPERM) if self.flags & !HIPRI == 0 => {
+                // SAFETY: the caller's promise.
+                unsafe { files::transfer_as_of_old(direction, fd, vector, count, place) }
+            }
+            result => result,
+        }
+    }
+
+    /// Whether the file has `read_iter` or `write_iter`, for the calls above. None if that cannot be
+    /// known: before Linux 6.9.
+    #[inline(never)]
+    fn has_iterator(&self) -> Option<bool> {
+        // Two flags that exclude each other: the kernel says so (EINVAL) only where it looks at them.
+        let byte = iovec {
+            iov_base: core::ptr::addr_of!(self.flags) as *mut libc::c_void,
+            iov_len: 1,
+        };
+        let flags = APPEND | NOAPPEND;
+        // SAFETY: refused in any case; and one byte is readable there. Before Linux 6.9 the second flag
+        // is unknown.
+        match unsafe { files::transfer(self.direction, self.fd, &byte, 1, Place::Stream, flags) } {
+            Err(Errno::EINVAL) => {
+                KNOWS_NOAPPEND.store(true, Relaxed);
+                Some(true)
+            }
+            Err(Errno::EOPNOTSUPP) if KNOWS_NOAPPEND.load(Relaxed) => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The flag to write with: none, if the file is one that is written with `write_iter`, as files
+    /// and block devices are; and otherwise one that makes the kernel refuse the others, and has no
+    /// effect on those that have nothing to put on a disk.
+    #[inline(never)]
+    fn flag_for_write(&self) -> Result<c_int, Errno> {
+        match files::kind_and_size(self.fd) {
+            None | Some((libc::S_IFBLK, _)) => Ok(0),
+            Some((libc::S_IFREG, size)) if size > 0 || !is_pseudo(files::file_system(self.fd)) => {
+                Ok(0)
+            }
+            Some(_) => Ok(DSYNC),
+        }
+    }
+
+    /// What the kernel's io_submit() would have made of the result: an event's `res`, or an error.
+    ///
+    /// # Safety
+    /// As [`Transfer::carry_out`].
+    #[inline(never)]
+    unsafe fn judge(&self, result: Transferred, proven: &mut Proven) -> Result<c_long, Errno> {
+        let Err(error) = result else {
+            return Ok(into_event(result));
+        };
+        let is_refusal = match error {
+            Errno::EBADF => return Err(self.bad_flags().unwrap_or(error)),
+            // By rw_verify_area(), for security modules.
+            Errno::EACCES => true,
+            // SAFETY: the caller's promise.
+            Errno::EINVAL => !self.can_be_called() || unsafe { self.is_malformed(proven) },
+            // SAFETY: the caller's promise.
+            Errno::EFAULT => unsafe { self.is_out_of_user_space(proven) },
+            // A directory.
+            Errno::EISDIR => return Err(Errno::EINVAL),
+            Errno::EPERM => self.flags & NOAPPEND != 0,
+            Errno::EOPNOTSUPP if self.flags & !FOR_EVERY_FILE == 0 => {
+                return Err(Errno::EINVAL); // no `read_iter`, `write_iter`
+            }
+            Errno::EOPNOTSUPP => self.flags & NOWAIT == 0 || !self.knows_nowait(),
+            _ => false,
+        };
+        match is_refusal {
+            true => Err(error),
+            false => Ok(into_event(result)),
+        }
+    }
+
+    /// Which error comes first for a request that is refused because of its offset.
+    ///
+    /// # Safety
+    /// As [`Transfer::carry_out`].
+    #[inline(never)]
+    unsafe fn refusal(&self, proven: &mut Proven) -> Option<Errno> {
+        let status = match files::status_flags(self.fd) {
+            Ok(status) => status,
+            Err(error) => return Some(error),
+        };
+        if let Some(error) = self.bad_flags() {
+            return Some(error);
+        }
+        let refused_mode = match self.direction {
+            Direction::Read => libc::O_WRONLY,
+            Direction::Write => libc::O_RDONLY,
+        };
+        if status & libc::O_ACCMODE == refused_mode {
+            return Some(Errno::EBADF);
+        }
+        if self.has_iterator() == Some(false) {
+            return Some(Errno::EINVAL);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.is_out_of_user_space(proven) }.then_some(Errno::EFAULT)
+    }
+
+    /// Flags that no file has, which come before the file's mode.
+    #[inline(never)]
+    fn bad_flags(&self) -> Option<Errno> {
+        const ANY: c_int = 0x1ff;
+        (self.flags & !ANY != 0 && files::status_flags(self.fd).is_ok())
+            .then_some(Errno::EOPNOTSUPP)
+    }
+
+    /// Whether the file can be read or written at all: a vector without parts is not refused then.
+    fn can_be_called(&self) -> bool {
+        // SAFETY: no memory is named.
+        let answer = unsafe {
+            files::transfer(
+                self.direction,
+                self.fd,
+                core::ptr::null(),
+                0,
+                Place::Stream,
+                0,
+            )
+        };
+        answer != Err(Errno::EINVAL)
+    }
+
+    /// Whether the file takes RWF_NOWAIT (`FMODE_NOWAIT`), so that it was refused by an operation.
+    fn knows_nowait(&self) -> bool {
+        let mut byte = 0_u8;
+        let one = iovec {
+            iov_base: core::ptr::addr_of_mut!(byte).cast(),
+            iov_len: 1,
+        };
+        // SAFETY: a read of one byte, without effect on a file with offsets.
+        let answer = unsafe {
+            files::transfer(Direction::Read, self.fd, &one, 1, Place::At(0), NOWAIT)
+        };
+        answer != Err(Errno::EOPNOTSUPP)
+    }
+
+    /// The parts of the vector, if they can be read.
+    ///
+    /// # Safety
+    /// As [`Transfer::carry_out`].
+    unsafe fn parts(&self, proven: &mut Proven) -> Option<impl Iterator<Item = (usize, usize)> + '_> {
+        let count = self.count.min(MOST_PARTS) as usize;
+        let length = count * core::mem::size_of::<iovec>();
+        let is_readable = !self.has_vector || count == 0 || proven.is_readable(self.vector, length);
+        is_readable.then(|| {
+            (0..count).map(|i| {
+                // SAFETY: readable; programs may keep it in packed structures.
+                let part = unsafe { self.vector.wrapping_add(i).read_unaligned() };
+                (part.iov_base as usize, part.iov_len)
+            })
+        })
+    }
+
+    /// `EINVAL` by the vector or the offset, not by the file.
+    ///
+    /// # Safety
+    /// As [`Transfer::carry_out`].
+    #[inline(never)]
+    unsafe fn is_malformed(&self, proven: &mut Proven) -> bool {
+        if self.count > MOST_PARTS {
+            return true;
+        }
+        // SAFETY: the caller's promise.
+        let Some(parts) = (unsafe { self.parts(proven) }) else {
+            return true;
+        };
+        let mut total = 0_usize;
+        for (_, length) in parts {
+            if length as isize <= -1 {
+                return true;
+            }
+            total = (total + length).min(MOST);
+        }
+        self.offset.checked_add(total as i64).is_none()
+    }
+
+    /// `EFAULT` before anything is transferred: the vector cannot be read, or names memory that no
+    /// program can have.
+    ///
+    /// # Safety
+    /// As [`Transfer::carry_out`].
+    #[inline(never)]
+    unsafe fn is_out_of_user_space(&self, proven: &mut Proven) -> bool {
+        // SAFETY: the caller's promise.
+        let Some(mut parts) = (unsafe { self.parts(proven) }) else {
+            return true;
+        };
+        parts.any(|(base, length)| {
+            let last = base.wrapping_add(length.min(MOST).saturating_sub(1));
+            length > 0 && last >= 4096 && !is_plausible(last as *const u8)
+        })
+    }
+
+    /// A pipe, socket, terminal and so on: it has no offsets, and may have to be waited for. The wait is
+    /// ppoll(2)'s, with the program's signals: a handler ends it, as it ends the kernel's, whatever
+    /// SA_RESTART says. The transfer itself does not wait.
+    ///
+    /// # Safety
+    /// As [`Transfer::carry_out`].
+    #[inline(never)]
+    unsafe fn stream(&self, inside: &Inside, proven: &mut Proven) -> Result<c_long, Refused> {
+        if self.has_iterator() == Some(false) {
+            return Err(Errno::EINVAL.into());
+        }
+        let does_not_wait =
+            self.flags & NOWAIT != 0 || files::status_flags(self.fd)? & libc::O_NONBLOCK != 0;
+        if does_not_wait {
+            // SAFETY: the caller's promise.
+            let result = unsafe { self.attempt(Place::Stream, DSYNC) };
+            // SAFETY: the caller's promise.
+            return Ok(unsafe { self.judge(result, proven) }?);
+        }
+        let events = match self.direction {
+            Direction::Read => POLLIN,
+            Direction::Write => POLLOUT,
+        };
+        let mut done = 0;
+        let mut flag = NOWAIT;
+        loop {
+            // SAFETY: the caller's promise.
+            let result = unsafe { self.rest(done, flag) };
+            let is_partial = done > 0;
+            match result {
+                Ok(count) => {
+                    done += count;
+                    // SAFETY: the kernel has just read the vector.
+                    let is_done =
+                        self.direction == Direction::Read || unsafe { self.total() } <= done;
+                    if is_done || count == 0 {
+                        return Ok(done);
+                    }
+                }
+                Err(Errno::EAGAIN) if flag != 0 => {
+                    match inside.wait_for_file(self.fd, events, is_partial) {
+                        Wait::Ready => {}
+                        Wait::Interrupted if is_partial => return Ok(done),
+                        Wait::Interrupted => return Ok(into_event(Err(Errno::EINTR))),
+                        Wait::Full => return Err(Refused::WithoutRoom(Errno::EAGAIN)),
+                        Wait::Destroyed => return Err(Refused::WithoutRoom(Errno::EINVAL)),
+                    }
+                }
+                // A file that does not know the flag waits by itself, once it is ready.
+                Err(Errno::EOPNOTSUPP | Errno::ENOSYS) if flag != 0 => {
+                    flag = 0;
+                    match inside.wait_for_file(self.fd, events, is_partial) {
+                        Wait::Ready => {}
+                        Wait::Interrupted => return Ok(into_event(Err(Errno::EINTR))),
+                        Wait::Full => return Err(Refused::WithoutRoom(Errno::EAGAIN)),
+                        Wait::Destroyed => return Err(Refused::WithoutRoom(Errno::EINVAL)),
+                    }
+                }
+                Err(_) if is_partial => return Ok(done),
+                // SAFETY: the caller's promise.
+                result => return Ok(unsafe { self.judge(result, proven) }?),
+            }
+        }
+    }
+
+    /// Transfers what comes after the first `done` bytes: all of it, or the part that these end in.
+    ///
+    /// # Safety
+    /// As [`Transfer::carry_out`]; after the first time, the kernel has read the vector.
+    #[inline(never)]
+    unsafe fn rest(&self, done: c_long, flag: c_int) -> Transferred {
+        if done == 0 {
+            // SAFETY: the caller's promise.
+            return unsafe { self.attempt(Place::Stream, flag | DSYNC) };
+        }
+        let mut skip = done as usize;
+        for i in 0..self.count as usize {
+            // SAFETY: the kernel has read it.
+            let mut part = unsafe { self.vector.wrapping_add(i).read_unaligned() };
+            if skip < part.iov_len {
+                part.iov_base = part.iov_base.cast::<u8>().wrapping_add(skip).cast();
+                part.iov_len -= skip;
+                let rest = Transfer {
+                    vector: &part,
+                    count: 1,
+                    ..*self
+                };
+                // SAFETY: the caller's promise.
+                return unsafe { rest.attempt(Place::Stream, flag | DSYNC) };
+            }
+            skip -= part.iov_len;
+        }
+        Ok(0)
+    }
+
+    /// # Safety
+    /// The kernel has read the vector.
+    unsafe fn total(&self) -> c_long {
+        let mut total = 0;
+        for i in 0..self.count as usize {
+            // SAFETY: the caller's promise.
+            total += unsafe { self.vector.wrapping_add(i).read_unaligned() }.iov_len;
+        }
+        total as c_long
+    }
+}
+
+/// File systems whose files have no size and are read and written in other ways: proc, debugfs, tracefs,
+/// securityfs (`linux/magic.h`).
+fn is_pseudo(file_system: u32) -> bool {
+    matches!(
+        file_system,
+        0x9fa0 | 0x6462_6720 | 0x7472_6163 | 0x7363_6673
+    )
+}

@@ -1,0 +1,108 @@
+//! Which of the program's memory can be read and written: answered by the kernel, which reports a
+//! bad address as `EFAULT` where an access by this library would kill the program.
+
+use super::arch::KERNEL_SIGSET_SIZE;
+use super::syscall::{call, long, pointer};
+
+/// Smaller pages than any kernel has are as good as its own here.
+const PAGE: usize = 4096;
+const PAGE_MASK: usize = !(PAGE - 1);
+
+/// The pages that one call has asked about last, which it need not ask about again.
+pub struct Proven {
+    stack: usize,
+    readable: usize,
+    writable: usize,
+}
+
+impl Proven {
+    /// Knows one page: that of a local variable.
+    #[inline]
+    pub fn new() -> Proven {
+        let local = 0_u8;
+        let stack = core::ptr::addr_of!(local) as usize & PAGE_MASK;
+        Proven {
+            stack,
+            readable: stack,
+            writable: stack,
+        }
+    }
+
+    /// Whether `length` bytes, at least one, can be read.
+    #[inline(never)]
+    pub fn is_readable<T>(&mut self, address: *const T, length: usize) -> bool {
+        self.each_page(address as usize, length, |known, page, at| {
+            page == known.stack || page == known.readable || page == known.writable || {
+                known.readable = page;
+                can_read(at)
+            }
+        })
+    }
+
+    /// Whether `length` bytes, at least one, can be written. The bytes must be ones that are going to
+    /// be written: asking changes them.
+    #[inline(never)]
+    pub fn is_writable<T>(&mut self, address: *mut T, length: usize) -> bool {
+        self.each_page(address as usize, length, |known, page, at| {
+            page == known.stack || page == known.writable || {
+                known.writable = page;
+                can_write(at)
+            }
+        })
+    }
+
+    fn each_page(
+        &mut self,
+        address: usize,
+        length: usize,
+        mut holds: impl FnMut(&mut Proven, usize, usize) -> bool,
+    ) -> bool {
+        let Some(last) = address.checked_add(length - 1) else {
+            return false;
+        };
+        let mut page = address & PAGE_MASK;
+        loop {
+            if !holds(self, page, address.max(page)) {
+                (self.readable, self.writable) = (self.stack, self.stack);
+                return false;
+            }
+            if page == last & PAGE_MASK {
+                return true;
+            }
+            page += PAGE;
+        }
+    }
+}
+
+/// By rt_sigprocmask(2), which reads a mask before it refuses the unknown `how`.
+fn can_read(address: usize) -> bool {
+    // All of the mask has to lie in the page.
+    let at = address.min((address & PAGE_MASK) + PAGE - KERNEL_SIGSET_SIZE);
+    // SAFETY: changes nothing.
+    let answer = unsafe {
+        call!(
+            libc::SYS_rt_sigprocmask,
+            long(-1),
+            pointer(at as *const u8),
+            pointer(core::ptr::null::<u8>()),
+            long(KERNEL_SIGSET_SIZE as _),
+            long(0)
+        )
+    };
+    answer != -(libc::EFAULT as isize)
+}
+
+/// By getcpu(2), which writes four bytes. Only the alignment of the caller's data keeps those in the
+/// page.
+fn can_write(address: usize) -> bool {
+    // SAFETY: the caller is going to write there.
+    let answer = unsafe {
+        call!(
+            libc::SYS_getcpu,
+            pointer(address as *const u8),
+            pointer(core::ptr::null::<u8>()),
+            pointer(core::ptr::null::<u8>())
+        )
+    };
+    answer != -(libc::EFAULT as isize)
+}
