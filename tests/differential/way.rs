@@ -47,13 +47,63 @@ pub struct Environment {
 
 /// A server of contexts is one more. The first is what the original has, and machines that a script
 /// has fetched have no other: an emulator makes no filters, and a booted machine has one way.
-pub static ENVIRONMENTS: &[Environment] = &[Environment {
-    suffix: "",
-    variables: &[],
-    refusal: None,
-    words: &[],
-    ways: &[],
-}];
+pub static ENVIRONMENTS: &[Environment] = &[
+    Environment {
+        suffix: "",
+        variables: &[],
+        refusal: None,
+        words: &[],
+        ways: &[],
+    },
+    Environment {
+        suffix: "_auto",
+        variables: AUTO,
+        refusal: None,
+        words: &["auto"],
+        ways: &["linked"],
+    },
+    // The same ring for a smaller number, or a shorter ring: with two processors from 63 on.
+    Environment {
+        suffix: "_auto_limit_1",
+        variables: AUTO,
+        refusal: Some("limit=1"),
+        words: &["auto", "short-ring"],
+        ways: REFUSED,
+    },
+    // A context without the kernel, for each reason.
+    Environment {
+        suffix: "_auto_enosys",
+        variables: AUTO,
+        refusal: Some("enosys"),
+        words: &["auto", "inline"],
+        ways: REFUSED,
+    },
+    Environment {
+        suffix: "_auto_eperm",
+        variables: AUTO,
+        refusal: Some("eperm"),
+        words: &["auto", "inline"],
+        ways: REFUSED,
+    },
+    Environment {
+        suffix: "_auto_limit_0",
+        variables: AUTO,
+        refusal: Some("limit=0"),
+        words: &["auto", "inline"],
+        ways: REFUSED,
+    },
+    Environment {
+        suffix: "_inline_kill",
+        variables: &[("LIBAIO_RS_ENGINE", "inline")],
+        refusal: Some("kill"),
+        words: &["inline"],
+        ways: REFUSED,
+    },
+];
+
+const AUTO: &[(&str, &str)] = &[("LIBAIO_RS_ENGINE", "auto")];
+/// One for each C library: how a program comes to the library is asked without a refusal.
+const REFUSED: &[&str] = &["linked", "musl_linked"];
 
 #[derive(Clone, Debug)]
 pub struct Way {
