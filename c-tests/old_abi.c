@@ -89,8 +89,11 @@ int main(void)
     CALL(old_cancel(ctx, &iocbs[0]));
     memset(events, 0x55, sizeof(events));
     CALL(old_getevents(ctx, 8, events, milliseconds(2000)));
-    printf("res %ld, %s, %s\n", (long)events[0].res, events[0].obj == &iocbs[0] ? "it" : "another",
-           events[0].data == buffer ? "its data" : "other data");
+    if (events[0].obj == &iocbs[0])
+        printf("res %ld, %s\n", (long)events[0].res,
+               events[0].data == buffer ? "its data" : "other data");
+    else
+        puts("no event");
     CALL(old_cancel(ctx, &iocbs[0]));
     CALL(old_cancel(ctx, NULL));
     CALL(old_cancel(ctx, (struct iocb *)no_access()));

@@ -139,7 +139,7 @@ int main(void)
     {
         /* fsync completes in a kernel thread, so in any order: only how many. */
         struct io_event events[4];
-        CALL(io_getevents(ctx, 3, 4, events, NULL));
+        CALL(io_getevents(ctx, 3, 4, events, milliseconds(2000)));
     }
 
     puts("- io_queue_wait");

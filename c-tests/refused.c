@@ -1,4 +1,5 @@
-/* runs: everywhere */
+/* runs: not auto: it asks that a refusal is passed on */
+/* runs: not inline: there nothing is asked that could be refused */
 /*
  * Kernels without a call, and sandboxes that refuse one: the library passes the error on, whatever
  * it is, and does not try anything else.

@@ -45,23 +45,18 @@ static void take(const char *what, int count)
 }
 
 /* The ring is a shared mapping of a file: a child cannot use the context, but can steal from it. */
-static void steal(void) { skip(1); }
-
-static void header(int asked)
+static void steal(void)
 {
-    long cpus = sysconf(_SC_NPROCESSORS_CONF), page = sysconf(_SC_PAGESIZE);
-    long most = asked > 4 * cpus ? asked : 4 * cpus;
-    long bytes = (32 + 32 * (2 * most + 2) + page - 1) / page * page;
-    io_context_t own = 0;
-    volatile unsigned *its;
+    if (ring[NR])
+        skip(1);
+    else
+        puts("the child finds no ring");
+}
 
-    NEED(io_setup(asked, &own) == 0);
-    its = (volatile unsigned *)own;
-    printf("%d: magic %x, compat %u, incompat %u, header %u, head %u, tail %u, %s\n", asked,
-           its[MAGIC], its[COMPAT], its[INCOMPAT], its[HEADER_LENGTH], its[HEAD], its[TAIL],
-           its[NR] == (unsigned)((bytes - 32) / 32) ? "as many as computed" : "another number");
-    fprintf(stderr, "%u events\n", its[NR]);
-    NEED(io_destroy(own) == 0);
+static void header(void)
+{
+    printf("magic %x, compat %u, incompat %u, header %u, head %u, tail %u\n", ring[MAGIC],
+           ring[COMPAT], ring[INCOMPAT], ring[HEADER_LENGTH], ring[HEAD], ring[TAIL]);
 }
 
 int main(void)
@@ -79,9 +74,7 @@ int main(void)
     puts("- its header");
     printf("at the start of a page: %s\n",
            (uintptr_t)ctx % (uintptr_t)sysconf(_SC_PAGESIZE) ? "no" : "yes");
-    header(1);
-    header(64);
-    header(1024);
+    header();
 
     puts("- events go in at the tail and out at the head");
     complete(3);

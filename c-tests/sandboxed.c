@@ -1,4 +1,4 @@
-/* runs: everywhere */
+/* runs: not inline: its filters kill for the system calls that serve requests there */
 /*
  * Programs under a filter that kills them for a system call it does not know. Such programs were
  * written for the original, which makes the calls of kernel AIO and no others.

@@ -1,61 +1,11 @@
 /* runs: everywhere */
-/* Making and destroying contexts: every error, the capacity that is really given, reuse. */
+/* Making and destroying contexts: every error, reuse. */
 #include "helpers.h"
-#include <sched.h>
-
-/* The kernel hands out places in batches, one for each processor, and who moves leaves some behind. */
-static void stay_on_this_processor(void)
-{
-    cpu_set_t set;
-
-    CPU_ZERO(&set);
-    CPU_SET(sched_getcpu(), &set);
-    NEED(sched_setaffinity(0, sizeof(set), &set) == 0);
-}
-
-/* Fills a context with polls that never fire, and so learns how many requests it takes. */
-static long capacity(int asked)
-{
-    static struct iocb iocbs[4096];
-    io_context_t ctx = 0;
-    int ends[2];
-    long count = 0;
-
-    NEED(pipe(ends) == 0);
-    if (io_setup(asked, &ctx) != 0)
-        return -1;
-    for (count = 0; count < 4096; count++) {
-        struct iocb *list[1] = {&iocbs[count]};
-        io_prep_poll(&iocbs[count], ends[0], 1);
-        if (io_submit(ctx, 1, list) != 1)
-            break;
-    }
-    NEED(io_destroy(ctx) == 0);
-    close(ends[0]);
-    close(ends[1]);
-    return count;
-}
-
-/* What ioctx_alloc() and aio_setup_ring() in the kernel's fs/aio.c come to. */
-static long expected_capacity(long asked, long cpus)
-{
-    long page = sysconf(_SC_PAGESIZE), bytes, events, least;
-
-    least = asked > 4 * cpus ? asked : 4 * cpus;
-    events = 2 * least + 2;
-    bytes = 32 + 32 * events;
-    bytes = (bytes + page - 1) / page * page;
-    events = (bytes - 32) / 32;
-    /* One slot stays free, and each processor takes its requests in batches of a share. */
-    return (events - 1) / (4 * cpus) * (4 * cpus);
-}
 
 int main(void)
 {
     io_context_t ctx = 0, other = 0, first;
-    static const int sizes[] = {1, 32, 64, 128, 256, 1024};
     int i, same = 0;
-    long cpus;
 
     start();
     CALL(io_setup(8, &ctx));
@@ -105,14 +55,5 @@ int main(void)
         CALL(io_destroy(ctx));
     }
     fprintf(stderr, "same address %d of 5\n", same);
-
-    cpus = sysconf(_SC_NPROCESSORS_CONF); /* musl counts those on which this thread may run */
-    stay_on_this_processor();
-    for (i = 0; i < 6; i++) {
-        long found = capacity(sizes[i]);
-        printf("capacity for %d: %s\n", sizes[i],
-               found == expected_capacity(sizes[i], cpus) ? "as computed" : "another");
-        fprintf(stderr, "%ld, computed %ld\n", found, expected_capacity(sizes[i], cpus));
-    }
     return 0;
 }

@@ -37,6 +37,8 @@ impl Answers {
 }
 
 pub struct Machine {
+    /// No script has fetched it.
+    pub is_here: bool,
     pub original: &'static Installation,
     pub ways: Vec<Way>,
     /// The way in which the original is asked.
@@ -55,6 +57,7 @@ impl Machine {
         }
         let ways = Way::here(has_musl);
         Machine {
+            is_here: true,
             original,
             oracle: ways[0].clone(),
             ways,
@@ -80,21 +83,20 @@ impl Machine {
                 "beside" => Linking::Beside,
                 _ => panic!("LIBAIO_RS_WAYS: there is no way {way}"),
             };
-            for (suffix, environment) in ENVIRONMENTS {
-                ways.push(Way {
-                    name: format!("{name}_{way}{suffix}"),
-                    linking,
-                    compiler: compiler.clone(),
-                    time64: way.ends_with("_time64"),
-                    environment,
-                });
-            }
+            ways.push(Way {
+                name: format!("{name}_{way}"),
+                linking,
+                compiler: compiler.clone(),
+                time64: way.ends_with("_time64"),
+                environment: &ENVIRONMENTS[0],
+            });
         }
         assert!(
             boot.is_none() || ways.len() == 1,
             "a booted machine has one way"
         );
         Some(Machine {
+            is_here: false,
             original,
             oracle: ways.first().expect("LIBAIO_RS_WAYS has a way").clone(),
             ways,

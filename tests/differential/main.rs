@@ -8,11 +8,16 @@
 //! this machine's (way.rs); a script that has fetched another machine, or can boot one, says so in
 //! the environment (machine.rs, boot.rs).
 //!
+//! A way may have a server of contexts that is not the kernel, and a kernel that refuses them
+//! (refusals.rs). What is then printed differently is in a list that names each line (differences.rs).
+//!
 //! A line that starts with "SKIP " says what a program could not do here; `make check` counts it.
 
 mod boot;
+mod differences;
 mod machine;
 mod program;
+mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
 mod way;
@@ -41,7 +46,14 @@ fn main() -> ExitCode {
         Trial::test("programs_say_where_they_run", || {
             Ok(program::wrong_heads_are_refused()?)
         }),
+        Trial::test("listed_differences_are_some", || {
+            differences::wrong_lists_are_refused()?;
+            Ok(differences::belong_to_programs(&program::all())?)
+        }),
     ];
+    if machine.is_here {
+        trials.extend(refusals::trials(machine));
+    }
     if let Some(way) = machine.ways.iter().find(|way| way.is_musl()) {
         trials.push(Trial::test("musl_programs_are_musls", || {
             musl_programs(machine, way)
@@ -105,7 +117,14 @@ fn judge(
     way: &Way,
     expected: &Result<String, String>,
 ) -> Result<(), Failed> {
-    let expected = expected.as_ref().map_err(Failed::from)?;
+    let mut expected = expected.as_ref().map_err(Failed::from)?.clone();
+    for file in way
+        .words()
+        .iter()
+        .filter_map(|word| program.differences(word))
+    {
+        expected = differences::apply(&file, &expected)?;
+    }
     let Answers { printed, can_run } = machine.answers(program, Over::Ours, way)?;
     for line in printed.lines().filter(|line| line.starts_with("SKIP ")) {
         println!("{line} ({}::{})", program.name, way.name);
@@ -114,8 +133,8 @@ fn judge(
         let file = machine.file(Over::Ours, way);
         return Ok(names_only(&printed, file.as_deref())?);
     }
-    if printed != *expected {
-        return Err(difference(expected, &printed).into());
+    if printed != expected {
+        return Err(difference(&expected, &printed).into());
     }
     if !can_run {
         skip(&program.name, "the program says that it cannot run here");

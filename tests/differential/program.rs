@@ -13,6 +13,12 @@ pub const WORDS: &[&str] = &[
     "time64",
     // The kernel takes all completions: see README.md in c-tests/.
     "reap-kernel",
+    // LIBAIO_RS_ENGINE=auto: a refused io_setup is not the end.
+    "auto",
+    // A context may have a smaller ring than was asked for.
+    "short-ring",
+    // No context is the kernel's: every request is carried out inside io_submit.
+    "inline",
     "amd64",
     "i386",
     "arm64",
@@ -68,6 +74,12 @@ impl Program {
 
     pub fn expected(&self) -> PathBuf {
         self.source.with_extension("expected")
+    }
+
+    /// What it prints differently in ways of a word, if that is anything.
+    pub fn differences(&self, word: &str) -> Option<PathBuf> {
+        let file = self.source.with_extension(format!("{word}.differences"));
+        file.exists().then_some(file)
     }
 
     fn expects(&self) -> bool {

@@ -1,7 +1,7 @@
 //! A way in which a program comes to the library: how it is built, and what it is given to run.
 
 use crate::support::{
-    architecture, attempt, cargo_built, cc, cxx, musl_gcc, reaps, report, Installation,
+    architecture, attempt, cargo_built, cc, cxx, musl_gcc, reaps, refuse, report, Installation,
 };
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -31,10 +31,79 @@ pub enum Compiler {
     Foreign(Option<PathBuf>),
 }
 
-/// What the environment of a program has besides; each is a suffix of a way's name. A server of
-/// contexts is one more line.
-type Environment = (&'static str, &'static [(&'static str, &'static str)]);
-pub const ENVIRONMENTS: [Environment; 1] = [("", &[])];
+/// What a program finds besides the library.
+#[derive(Debug)]
+pub struct Environment {
+    /// Of a way's name.
+    suffix: &'static str,
+    variables: &'static [(&'static str, &'static str)],
+    /// What tests/refuse.c refuses to the program. The original is always asked without.
+    refusal: Option<&'static str>,
+    /// What `program::WORDS` says of it.
+    words: &'static [&'static str],
+    /// The ways that have it, by their names; without any, all.
+    ways: &'static [&'static str],
+}
+
+/// A server of contexts is one more. The first is what the original has, and machines that a script
+/// has fetched have no other: an emulator makes no filters, and a booted machine has one way.
+pub static ENVIRONMENTS: &[Environment] = &[
+    Environment {
+        suffix: "",
+        variables: &[],
+        refusal: None,
+        words: &[],
+        ways: &[],
+    },
+    Environment {
+        suffix: "_auto",
+        variables: AUTO,
+        refusal: None,
+        words: &["auto"],
+        ways: &["linked"],
+    },
+    // The same ring for a smaller number, or a shorter ring: with two processors from 63 on.
+    Environment {
+        suffix: "_auto_limit_1",
+        variables: AUTO,
+        refusal: Some("limit=1"),
+        words: &["auto", "short-ring"],
+        ways: REFUSED,
+    },
+    // A context without the kernel, for each reason.
+    Environment {
+        suffix: "_auto_enosys",
+        variables: AUTO,
+        refusal: Some("enosys"),
+        words: &["auto", "inline"],
+        ways: REFUSED,
+    },
+    Environment {
+        suffix: "_auto_eperm",
+        variables: AUTO,
+        refusal: Some("eperm"),
+        words: &["auto", "inline"],
+        ways: REFUSED,
+    },
+    Environment {
+        suffix: "_auto_limit_0",
+        variables: AUTO,
+        refusal: Some("limit=0"),
+        words: &["auto", "inline"],
+        ways: REFUSED,
+    },
+    Environment {
+        suffix: "_inline_kill",
+        variables: &[("LIBAIO_RS_ENGINE", "inline")],
+        refusal: Some("kill"),
+        words: &["inline"],
+        ways: REFUSED,
+    },
+];
+
+const AUTO: &[(&str, &str)] = &[("LIBAIO_RS_ENGINE", "auto")];
+/// One for each C library: how a program comes to the library is asked without a refusal.
+const REFUSED: &[&str] = &["linked", "musl_linked"];
 
 #[derive(Clone, Debug)]
 pub struct Way {
@@ -43,14 +112,14 @@ pub struct Way {
     pub compiler: Compiler,
     /// 64-bit times where the C library has others, too.
     pub time64: bool,
-    pub environment: &'static [(&'static str, &'static str)],
+    pub environment: &'static Environment,
 }
 
 impl Way {
     /// Every way there is on this machine.
     pub fn here(has_musl: bool) -> Vec<Way> {
         let mut ways = Vec::new();
-        for (suffix, environment) in ENVIRONMENTS {
+        for environment in ENVIRONMENTS {
             for (name, compiler, linking) in [
                 ("linked", Compiler::Here, Linking::Linked),
                 ("static", Compiler::Here, Linking::Static),
@@ -64,8 +133,11 @@ impl Way {
                 ("musl_linked", Compiler::Musl, Linking::Linked),
                 ("musl_static", Compiler::Musl, Linking::Static),
             ] {
+                if !environment.ways.is_empty() && !environment.ways.contains(&name) {
+                    continue;
+                }
                 ways.push(Way {
-                    name: format!("{name}{suffix}"),
+                    name: format!("{name}{}", environment.suffix),
                     linking,
                     compiler,
                     time64: false,
@@ -104,6 +176,7 @@ impl Way {
                 words.push(word);
             }
         }
+        words.extend(self.environment.words);
         words
     }
 
@@ -162,8 +235,11 @@ impl Way {
 
     /// Runs the program over a library.
     pub fn command(&self, program: &Path, library: &Installation) -> Command {
-        let mut command = Command::new(program);
-        command.envs(self.environment.iter().copied());
+        let mut command = match self.environment.refusal {
+            Some(what) => refuse(what, program),
+            None => Command::new(program),
+        };
+        command.envs(self.environment.variables.iter().copied());
         match self.linking {
             Linking::Linked => command.env("LD_LIBRARY_PATH", library.libdir()),
             Linking::Preloaded => command.env("LD_PRELOAD", &library.shared),

@@ -297,6 +297,32 @@ pub fn musl_gcc(place: &Path) -> Command {
     compiler
 }
 
+/// `program`, started by tests/refuse.c: the system calls of kernel AIO are refused to it, as `what`
+/// says. The launcher is static, so variables for the loader are the program's alone.
+pub fn refuse(what: &str, program: &Path) -> Command {
+    static LAUNCHER: OnceLock<PathBuf> = OnceLock::new();
+    let launcher = LAUNCHER.get_or_init(|| {
+        let name = format!("{}-{}-refuse", env!("CARGO_CRATE_NAME"), target());
+        let launcher = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        run(cc()
+            .args([
+                "-std=gnu11",
+                "-O2",
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+                "-static",
+                "-o",
+            ])
+            .arg(&launcher)
+            .arg(root().join("tests/refuse.c")));
+        launcher
+    });
+    let mut command = Command::new(launcher);
+    command.arg(what).arg(program);
+    command
+}
+
 /// A directory for one test, on the file system of the checkout (tmpfs has no O_DIRECT).
 pub fn scratch() -> TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("the target directory is writable")

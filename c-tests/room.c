@@ -1,0 +1,117 @@
+/* runs: everywhere */
+/*
+ * As many requests as were asked for have room, taken by nobody, and their events come in the order
+ * in which reads from the page cache complete, each once: all at a time, in parts, and while others
+ * are submitted. The kernel's own ring has more room, so who has less must not show it.
+ */
+#include "helpers.h"
+#include <pthread.h>
+
+enum { MOST = 1024 };
+
+static struct iocb iocbs[MOST];
+static struct io_event events[MOST];
+static io_context_t ctx;
+static char *buffer;
+static int file, asked;
+/* Numbers are the requests' data. */
+static long submitted, taken;
+
+static void submit(int count)
+{
+    struct iocb *list[MOST];
+    int i;
+
+    for (i = 0; i < count; i++) {
+        struct iocb *iocb = &iocbs[(submitted + i) % MOST];
+        io_prep_pread(iocb, file, buffer, (size_t)((submitted + i) % 500), 0);
+        iocb->data = (void *)(submitted + i);
+        list[i] = iocb;
+    }
+    CALL(io_submit(ctx, count, list));
+    submitted += count;
+}
+
+static void account(long answer)
+{
+    long i, wrong = 0;
+
+    for (i = 0; i < answer; i++, taken++)
+        wrong += events[i].obj != &iocbs[taken % MOST] || (long)events[i].data != taken ||
+                 (long)events[i].res != taken % 500 || events[i].res2 != 0;
+    if (wrong)
+        printf("WRONG: %ld events\n", wrong);
+}
+
+#define TAKE(least, most, timeout)                                                                 \
+    do {                                                                                           \
+        long answer_ = QUIETLY(io_getevents(ctx, least, most, events, timeout));                   \
+        show("  io_getevents(ctx, " #least ", " #most ", .., " #timeout ")", answer_);             \
+        account(answer_);                                                                          \
+    } while (0)
+
+static long answer_of_thread;
+
+static void *take_all(void *unused)
+{
+    answer_of_thread = QUIETLY(io_getevents(ctx, asked, asked, events, NULL));
+    return unused;
+}
+
+static void with_room_for(int count)
+{
+    pthread_t thread;
+    int i;
+
+    printf("- asked for %d\n", count);
+    asked = count;
+    ctx = 0;
+    submitted = taken = 0;
+    NEED(io_setup(asked, &ctx) == 0);
+    submit(asked);
+    TAKE(asked, asked, NULL);
+    TAKE(0, 1, AT_ONCE);
+    submit(asked);
+    TAKE(1, asked / 3, AT_ONCE);
+    TAKE(asked / 3, asked / 3, NULL);
+    TAKE(1, MOST, milliseconds(1000));
+    TAKE(1, 1, milliseconds(1));
+
+    puts("- refilled before all were taken, so that it goes round");
+    submit(asked);
+    for (i = 0; i < 4; i++) {
+        TAKE(asked / 2, asked / 2, NULL);
+        submit(asked / 2);
+    }
+    TAKE(asked / 2, MOST, AT_ONCE);
+    TAKE(0, MOST, AT_ONCE);
+    TAKE(MOST, MOST, milliseconds(5));
+
+    puts("- by a thread that waits for all of them");
+    NEED(pthread_create(&thread, NULL, take_all, NULL) == 0);
+    usleep(20000);
+    submit(asked / 2);
+    usleep(20000);
+    submit(asked - asked / 2);
+    NEED(pthread_join(thread, NULL) == 0);
+    show("  the thread's io_getevents", answer_of_thread);
+    account(answer_of_thread);
+
+    puts("- nobody has taken them when it is destroyed");
+    submit(asked);
+    CALL(io_destroy(ctx));
+    CALL(io_submit(ctx, 0, NULL));
+}
+
+int main(void)
+{
+    start();
+    file = file_of(4096, O_RDONLY);
+    buffer = buffer_of(4096);
+    with_room_for(1);
+    with_room_for(62);
+    with_room_for(64);
+    with_room_for(200);
+    with_room_for(MOST);
+    return 0;
+}

@@ -1,0 +1,152 @@
+//! What a program prints differently in ways of a word: c-tests/NAME.WORD.differences. The list is
+//! applied to what it prints otherwise, so the original decides about every line that is not in it.
+//!
+//! Each entry begins with why, in lines of `# `. Then come lines as `diff -u` has them: ` ` is a line
+//! that both have and that shows the place, `-` one of the original's, `+` one of ours in its place.
+
+use crate::program::{Program, WORDS};
+use crate::support::root;
+use std::path::Path;
+
+#[derive(Debug, Default)]
+struct Entry {
+    theirs: Vec<String>,
+    ours: Vec<String>,
+}
+
+/// The entries, in the order in which a program comes to them.
+fn parse(text: &str) -> Result<Vec<Entry>, String> {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut is_why = false;
+    for line in text.lines() {
+        if let Some(why) = line.strip_prefix('#') {
+            if !why.starts_with(' ') || why.trim().is_empty() {
+                return Err(format!("\"{line}\" does not say why"));
+            }
+            if !is_why {
+                entries.push(Entry::default());
+            }
+            is_why = true;
+            continue;
+        }
+        is_why = false;
+        let entry = entries.last_mut().ok_or("does not say why")?;
+        let (theirs, ours) = match line.as_bytes().first() {
+            Some(b' ') => (true, true),
+            Some(b'-') => (true, false),
+            Some(b'+') => (false, true),
+            _ => return Err(format!("\"{line}\" is neither the original's nor ours")),
+        };
+        if theirs {
+            entry.theirs.push(line[1..].to_string());
+        }
+        if ours {
+            entry.ours.push(line[1..].to_string());
+        }
+    }
+    if entries.is_empty() {
+        return Err("lists nothing".to_string());
+    }
+    for entry in &entries {
+        if entry.theirs.is_empty() {
+            return Err(format!("{entry:?}: where?"));
+        }
+        if entry.theirs == entry.ours {
+            return Err(format!("{entry:?} is no difference"));
+        }
+    }
+    Ok(entries)
+}
+
+/// Each entry is applied where its lines come first, behind the one before it.
+fn applied(entries: &[Entry], printed: &str) -> Result<String, String> {
+    let mut left: Vec<&str> = printed.lines().collect();
+    let mut text = String::new();
+    let mut say = |line: &str| text.extend([line, "\n"]);
+    for entry in entries {
+        let length = entry.theirs.len();
+        let place = left.windows(length).position(|lines| lines == entry.theirs);
+        let place = place.ok_or_else(|| {
+            let theirs = entry.theirs.join("\n");
+            format!("the original does not say:\n{theirs}\n\nbut:\n{printed}")
+        })?;
+        left.drain(..place).for_each(&mut say);
+        left.drain(..length);
+        entry.ours.iter().for_each(|line| say(line));
+    }
+    left.into_iter().for_each(say);
+    Ok(text)
+}
+
+/// What is expected instead of `printed`.
+pub fn apply(list: &Path, printed: &str) -> Result<String, String> {
+    let text = std::fs::read_to_string(list).map_err(|error| error.to_string())?;
+    parse(&text)
+        .and_then(|entries| applied(&entries, printed))
+        .map_err(|error| format!("{}: {error}", list.display()))
+}
+
+/// A list that no way reads would say what nobody has seen.
+pub fn belong_to_programs(programs: &[Program]) -> Result<(), String> {
+    for file in std::fs::read_dir(root().join("c-tests")).map_err(|error| error.to_string())? {
+        let file = file.map_err(|error| error.to_string())?.path();
+        let name = file.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or("not UTF-8")?;
+        let Some(stem) = name.strip_suffix(".differences") else {
+            continue;
+        };
+        let (program, word) = stem
+            .split_once('.')
+            .ok_or(format!("{name}: of what word?"))?;
+        let is_read = |its: &&Program| its.name == program && its.runs(&[word]);
+        if !WORDS.contains(&word) || !programs.iter().any(|its| is_read(&its)) {
+            return Err(format!("{name}: no program runs in ways of that word"));
+        }
+        let text = std::fs::read_to_string(&file).map_err(|error| error.to_string())?;
+        parse(&text).map_err(|error| format!("{name}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// What a list may not say, and what it comes to if it is right.
+pub fn wrong_lists_are_refused() -> Result<(), String> {
+    for wrong in [
+        "",
+        "-a\n+b",
+        "#\n-a\n+b",
+        "# Why.\n-a\n+a",
+        "# Why.\n a",
+        "# Why.\n+b",
+        "# Why.\n-a\n\n+b",
+        "# Why.\na",
+        "# Why.\n-a\n+b\n# And?",
+    ] {
+        if let Ok(entries) = parse(wrong) {
+            return Err(format!("{wrong}: {entries:?}"));
+        }
+    }
+    let printed = "a\nb\na\nb\nc\n";
+    for (list, expected) in [
+        ("# Why.\n-a\n+x", Some("x\nb\na\nb\nc\n")),
+        (
+            "# Why.\n-a\n+x\n# And.\n-a\n+y\n+z",
+            Some("x\nb\ny\nz\nb\nc\n"),
+        ),
+        ("# Why.\n b\n-c", Some("a\nb\na\nb\n")),
+        ("# Why,\n# in two lines.\n-b\n-c\n+x", Some("a\nb\na\nx\n")),
+        (
+            "# Why.\n-c\n+x\n# Behind it there is no other.\n-a\n+y",
+            None,
+        ),
+        ("# Why.\n-a\n-c\n+x", None),
+        ("# Why.\n-d\n+x", None),
+    ] {
+        let found = parse(list)
+            .and_then(|entries| applied(&entries, printed))
+            .ok();
+        if found.as_deref() != expected {
+            return Err(format!("{list}: {found:?}"));
+        }
+    }
+    Ok(())
+}
