@@ -99,12 +99,20 @@ impl Engine for InLine {
     unsafe fn wait<T: Timeout + GetEvents>(self, wanted: &Wanted<T>) -> Result {
         // SAFETY: the same contract.
         let deadline = unsafe { Deadline::of(wanted) }?;
+        // A signal that the mask lets through is delivered, even if events are there.
+        let mask = wanted.mask.unwrap_or(core::ptr::null());
+        // SAFETY: the kernel checks the mask.
+        let interrupted = match unsafe { poll(mask, 0) } {
+            Ok(_) => false,
+            Err(Errno::EINTR) => true,
+            Err(error) => return Err(error),
+        };
         let entry = self.0.ok_or(Errno::EINVAL)?;
         if wanted.min_nr < 0 || wanted.min_nr > wanted.nr {
             return Err(Errno::EINVAL);
         }
         // SAFETY: the same contract.
-        unsafe { wait(entry, wanted, deadline) }
+        unsafe { wait(entry, wanted, deadline, interrupted) }
     }
 
     /// Nothing is ever in flight.
@@ -205,16 +213,14 @@ impl Deadline {
 ///
 /// # Safety
 /// As [`Engine::wait`].
-unsafe fn wait<T>(entry: &'static Entry, wanted: &Wanted<T>, deadline: Deadline) -> Result {
+unsafe fn wait<T>(
+    entry: &'static Entry,
+    wanted: &Wanted<T>,
+    deadline: Deadline,
+    interrupted: bool,
+) -> Result {
     let mask = wanted.mask.unwrap_or(core::ptr::null());
     let mut taken = 0;
-    // A signal that the mask lets through is delivered, even if events are there.
-    // SAFETY: the kernel checks the mask.
-    let interrupted = match unsafe { poll(mask, 0) } {
-        Ok(_) => false,
-        Err(Errno::EINTR) => true,
-        Err(error) => return Err(error),
-    };
     let mut pause = 100_000;
     loop {
         // SAFETY: the same contract.
@@ -263,7 +269,9 @@ pub unsafe fn take<T>(entry: &'static Entry, wanted: &Wanted<T>, taken: c_long) 
     let to = wanted.events.wrapping_add(taken as usize);
     let length = count * size_of::<io_event>();
     let answer = if count == 0 {
-        Ok(0)
+        // Stores the head all the same, which a program may have left beyond the ring.
+        // SAFETY: nothing is written there.
+        Ok(unsafe { inside.take(to, 0) } as c_int)
     } else if is_plausible(to) && Proven::new().is_writable(to, length) {
         // SAFETY: writable, with room.
         Ok(unsafe { inside.take(to, count as u32) } as c_int)

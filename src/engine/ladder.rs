@@ -245,9 +245,21 @@ fn number(path: &CStr) -> Option<u32> {
     number
 }
 
-/// Whether the program is one of [`TAKE_BY_THEMSELVES`]: by the file that it was started from.
-#[inline(never)]
+/// Reads what the ladder needs to know, while the program has not begun to restrict itself: the first two
+/// rungs then make no call but io_setup().
+pub fn prepare() {
+    settings::cpus();
+    TAKES_BY_ITSELF.store(read_whether_it_takes_by_itself(), Relaxed);
+}
+
 fn takes_by_itself() -> bool {
+    TAKES_BY_ITSELF.load(Relaxed)
+}
+
+static TAKES_BY_ITSELF: AtomicBool = AtomicBool::new(false);
+
+/// Whether the program is one of [`TAKE_BY_THEMSELVES`]: by the file that it was started from.
+fn read_whether_it_takes_by_itself() -> bool {
     let mut path = [0_u8; 256];
     // The last byte stays 0.
     let room = &mut path[..255];

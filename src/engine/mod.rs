@@ -21,7 +21,6 @@ use crate::timeout::Timeout;
 use in_line::InLine;
 pub use kernel_aio::{GetEvents, KernelAio};
 pub use ladder::{handle_at, set_up, Mode, Rung};
-pub use served::prepare;
 use short_ring::ShortRing;
 use libc::{c_int, c_long, sigset_t};
 
@@ -69,6 +68,12 @@ pub trait Engine: Copy {
     /// # Safety
     /// Buffers of requests in flight are the engine's until this returns.
     unsafe fn destroy(self, ctx: io_context_t) -> Result;
+}
+
+/// To be called when the library is loaded, if the environment allows more than kernel AIO.
+pub fn prepare() {
+    served::prepare();
+    ladder::prepare();
 }
 
 /// The engine that serves a handle, where there is more than kernel AIO.

@@ -21,14 +21,14 @@ use core::sync::atomic::{
 };
 
 const WAYS: usize = 8;
-const SETS: usize = 512;
+const SETS: usize = 1024;
 
 /// In [`Entry::handle`]: no context; one that is being made; one that is being destroyed.
 const FREE: usize = 0;
 const BUSY: usize = 1;
 
-/// One context. 128 bytes, so that two contexts do not share a cache line or a pair of them.
-#[repr(C, align(128))]
+/// One context, in a cache line of its own.
+#[repr(C, align(64))]
 pub struct Entry {
     /// The context's handle, or [`FREE`] or [`BUSY`].
     handle: AtomicUsize,
@@ -126,7 +126,7 @@ impl Word for AtomicU32 {
 /// The entries that a context with this handle may have.
 fn entries(address: usize) -> &'static [Entry; WAYS] {
     let page = address >> 12;
-    &TABLE.0[(page ^ (page >> 9)) % SETS]
+    &TABLE.0[(page ^ (page >> 10)) % SETS]
 }
 
 /// What a new context is.

@@ -255,7 +255,7 @@ impl Transfer {
     /// As [`Transfer::carry_out`].
     #[inline(never)]
     unsafe fn is_malformed(&self, proven: &mut Proven) -> bool {
-        if self.count > MOST_PARTS {
+        if self.count > MOST_PARTS || self.flags & APPEND != 0 && self.flags & NOAPPEND != 0 {
             return true;
         }
         // SAFETY: the caller's promise.
@@ -284,8 +284,8 @@ impl Transfer {
             return true;
         };
         parts.any(|(base, length)| {
-            let last = base.wrapping_add(length.min(MOST).saturating_sub(1));
-            length > 0 && last >= 4096 && !is_plausible(last as *const u8)
+            let last = base.wrapping_add(length.saturating_sub(1));
+            length > 0 && (last < base || last >= 4096 && !is_plausible(last as *const u8))
         })
     }
 
