@@ -2,10 +2,11 @@
 
 use super::{Engine, Wanted};
 use crate::abi::{io_context_t, io_event, iocb};
-use crate::errno::Result;
+use crate::errno::{Errno, Result};
 use crate::sys::aio;
 use crate::sys::pgetevents;
 use crate::timeout::{timespec, Timeout};
+use core::ptr::{null, null_mut};
 use libc::{c_int, c_long};
 
 /// The engine that the library is a library for.
@@ -42,6 +43,17 @@ impl Engine for KernelAio {
         // SAFETY: the same contract.
         unsafe { aio::io_destroy(ctx) }
     }
+}
+
+/// Whether an error comes from a kernel without AIO, or from a sandbox that refuses all of it. Kernel AIO
+/// itself says EPERM only of a request's priority or flags.
+pub fn is_refused(error: Errno) -> bool {
+    let looks_refused = || {
+        // SAFETY: nobody's context, and nothing is written.
+        let answer = unsafe { aio::io_getevents(null_mut(), 0, 0, null_mut(), null()) };
+        answer == Err(Errno::EPERM)
+    };
+    error == Errno::ENOSYS || error == Errno::EPERM && looks_refused()
 }
 
 /// A form of the timeout, and the system calls that take it.

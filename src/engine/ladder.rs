@@ -42,9 +42,6 @@ pub enum Rung {
 /// Programs that create contexts through the library, and take events by the raw system call.
 const TAKE_BY_THEMSELVES: [&[u8]; 2] = [b"mariadbd", b"mariadb-backup"];
 
-/// Whether the kernel, or a sandbox, has refused io_setup() as such, with EPERM.
-static IS_FORBIDDEN: AtomicBool = AtomicBool::new(false);
-
 /// Makes a context, and says which rung serves it.
 ///
 /// # Safety
@@ -108,8 +105,7 @@ unsafe fn climb(
                     return Ok(rung);
                 }
             }
-            Errno::EPERM => IS_FORBIDDEN.store(true, Relaxed),
-            Errno::ENOSYS => {}
+            Errno::EPERM | Errno::ENOSYS => {}
             _ => return Err(error),
         }
     }
@@ -124,12 +120,6 @@ unsafe fn climb(
         Err(Errno::EAGAIN) => Err(first.unwrap_or(Errno::EAGAIN)),
         Err(error) => Err(error),
     }
-}
-
-/// Whether a handle that this library knows nothing of should be answered with `EINVAL`, as kernel AIO
-/// does, although the kernel answers this.
-pub fn is_no_answer(error: Errno) -> bool {
-    error == Errno::ENOSYS || error == Errno::EPERM && IS_FORBIDDEN.load(Relaxed)
 }
 
 /// The second and third rung, after EAGAIN.

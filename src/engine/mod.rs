@@ -120,13 +120,6 @@ impl Server {
     }
 }
 
-/// What kernel AIO says of a handle that it does not know, although there may be no kernel AIO.
-fn as_kernel_aio(result: Result) -> Result {
-    match result {
-        Err(error) if ladder::is_no_answer(error) => Err(crate::errno::Errno::EINVAL),
-        result => result,
-    }
-}
 
 macro_rules! serve {
     ($server:expr, $engine:ident => $call:expr) => {
@@ -134,7 +127,14 @@ macro_rules! serve {
             Server::Kernel($engine) => $call,
             Server::Unknown => {
                 let $engine = KernelAio;
-                as_kernel_aio($call)
+                match $call {
+                    // There is no kernel AIO; this is what it would say.
+                    Err(error) if kernel_aio::is_refused(error) => {
+                        let $engine = InLine(None);
+                        $call
+                    }
+                    answer => answer,
+                }
             }
             Server::Nobody => {
                 let $engine = InLine(None);
