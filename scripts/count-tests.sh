@@ -1,5 +1,6 @@
 #!/bin/sh
-# count-tests.sh COMMAND...: runs cargo test; then one line for each test file, and one with the counts.
+# count-tests.sh COMMAND...: runs cargo test; then prints one line for each test file, and one with the
+# counts. If the command runs scripts/lint.sh too, lint gets a line as well, and is counted.
 # With a name in COUNT_AS, the last one alone, and it begins with that.
 set -u
 
@@ -41,6 +42,8 @@ awk -v name="${COUNT_AS-}" '
 			if ($(i + 1) == "passed;") p += $i
 			if ($(i + 1) == "failed;") f += $i
 			if ($(i + 1) == "ignored;") s += $i } }
+	/^lint: [0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ {
+		passed += $2; failed += $4; skipped += $6; lines = lines $0 "\n" }
 	/SKIPPED TEST / { p--; s++ }
 	/^SKIP / && !/^SKIP programs::/ { s++ }
 	/RESULT / { text = $0; sub(/.*RESULT /, "", text); notes = notes "; " text }

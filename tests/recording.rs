@@ -45,6 +45,7 @@ fn tree() -> TempDir {
     write(tree.path(), "Cargo.toml", "version = \"1.2.3\"\n");
     write(tree.path(), ".gitignore", "/build/\n");
     program(tree.path(), "scripts/setup-tests.sh", "");
+    program(tree.path(), "scripts/lint.sh", "");
     tree
 }
 
@@ -386,6 +387,33 @@ fn check_writes_a_row_for_each_test_file() {
     // It is no test of this run.
     assert_eq!(result("three"), "**not run**");
     assert_eq!(result("first"), "old");
+}
+
+/// Lint has a line of its own in the row of `make check`, and counts like a test.
+#[test]
+fn check_counts_lint() {
+    let tree = tree();
+    let lint = |says: &str| program(tree.path(), "scripts/lint.sh", says);
+    lint("echo 'lint: 3 passed, 0 failed, 0 skipped'");
+    let output = check(tree.path(), CARGO_SAYS);
+    assert!(output.status.success(), "{}", report_of(&output));
+    assert_eq!(
+        result(tree.path(), "all"),
+        "**in part**: lint: 3 passed, 0 failed, 0 skipped<br>SKIPPED one: no tool<br>\
+         lint: 3 passed, 0 failed, 0 skipped<br>10 passed, 0 failed, 3 skipped"
+    );
+
+    lint("echo 'SKIPPED b: no tool'; echo 'lint: 1 passed, 1 failed, 1 skipped'; false");
+    let output = check(tree.path(), CARGO_SAYS);
+    assert!(!output.status.success(), "{}", report_of(&output));
+    let all = result(tree.path(), "all");
+    assert!(all.starts_with("**failed**, status 1: "), "{all}");
+    assert!(all.ends_with("<br>8 passed, 1 failed, 4 skipped"), "{all}");
+    // The tests ran all the same.
+    assert_eq!(
+        result(tree.path(), "two"),
+        "**in part**: 5 passed, 0 failed, 2 skipped"
+    );
 }
 
 #[test]
