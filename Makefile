@@ -41,12 +41,13 @@ pin_profile = $(foreach setting,$(profile),--config 'profile.release.$(setting)'
 # Unwind tables let an exception or a cancelled thread pass through io_queue_run.
 flags = $(subst ",,$(profile)) linker-plugin-lto=no relocation-model=pic force-unwind-tables=yes
 # By its name alone: cargo makes the path of a wrapper part of symbols' names.
-pin_flags = CARGO_INCREMENTAL=0 RUSTC_WORKSPACE_WRAPPER=rustc-pinned.sh PATH='$(CURDIR)/scripts':"$$PATH" \
-	PINNED='$(addprefix -C,$(flags))'
+pin_flags = CARGO_INCREMENTAL=0 RUSTC_WORKSPACE_WRAPPER=rustc-pinned.sh \
+	PATH='$(CURDIR)/scripts':"$$PATH" PINNED='$(addprefix -C,$(flags))'
 # Atomics that choose their instructions at run time would ask for libgcc on AArch64.
 machine     = $(firstword $(subst -, ,$(or $(TARGET),$(shell $(CC) -dumpmachine))))
 sources_at  = /usr/src/libaio-rs-$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
-for_machine = $(protection) $(if $(filter aarch64,$(machine)),-C target-feature=-outline-atomics)$(if \
+for_machine = $(protection) \
+	$(if $(filter aarch64,$(machine)),-C target-feature=-outline-atomics)$(if \
 	$(filter mips% sparc% powerpc%,$(machine)),-Z 'crate-attr=feature(asm_experimental_arch)')
 # Marks where indirect jumps may arrive and, on AArch64, signs return addresses (CET, BTI, PAC). It
 # costs an instruction for each call, which does nothing on processors that do not know it.
@@ -112,7 +113,8 @@ install: all ## install the library, its header, libaio.pc and the manual pages
 		other=$$(sed -n 's|^\.so man[37]/||p' "$$page") && \
 		test -z "$$other" || ln -sf "$$other" "$$page" || exit; done
 
-man_pages = $(foreach page,$(notdir $(wildcard man/*.[37])),man$(subst .,,$(suffix $(page)))/$(page))
+man_pages = $(foreach page,$(notdir $(wildcard man/*.[37])),\
+	man$(subst .,,$(suffix $(page)))/$(page))
 
 uninstall: ## remove what `make install` installed
 	rm -f '$(DESTDIR)$(libdir)/$(library)' '$(DESTDIR)$(libdir)/$(soname)' \

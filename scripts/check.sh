@@ -1,6 +1,6 @@
 #!/bin/sh
-# make check: `make lint`, then all tests, real programs included. It ends with one line for lint, one
-# for each test file, and one with the counts of everything.
+# make check: `make lint`, then all tests, real programs included. It ends with one line for lint,
+# one for each test file, and one with the counts of everything.
 set -u
 cd "$(dirname "$0")/.." || exit
 scripts/setup-tests.sh

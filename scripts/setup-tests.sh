@@ -1,8 +1,8 @@
 #!/bin/sh
-# setup-tests.sh [check|bench|lint]: installs what the tests ("check", the default), the tests and the
-# benchmark ("bench") or `make lint` alone ("lint") use beyond a C compiler and Rust. It installs on
-# Debian, as root, and only what is missing. Anywhere else it prints what is missing and succeeds: the
-# tests that need it say so, and are skipped.
+# setup-tests.sh [check|bench|lint]: installs what the tests ("check", the default), the tests and
+# the benchmark ("bench") or `make lint` alone ("lint") use beyond a C compiler and Rust. It
+# installs on Debian, as root, and only what is missing. Anywhere else it prints what is missing and
+# succeeds: the tests that need it say so, and are skipped.
 set -eu
 purpose=${1:-check}
 

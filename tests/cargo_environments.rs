@@ -1,6 +1,6 @@
-//! Distributions' build systems set cargo's profile and rustc's flags for all that they build. Under
-//! what they set `make` makes the same library as without, and flags that do no harm are obeyed.
-//! Plain `cargo build` makes a right library too, or says why it does not.
+//! Distributions' build systems set cargo's profile and rustc's flags for all that they build.
+//! Under what they set `make` makes the same library as without, and flags that do no harm are
+//! obeyed. Plain `cargo build` makes a right library too, or says why it does not.
 
 mod support;
 

@@ -143,8 +143,8 @@ fn every_licence_is_allowed() {
     }
 }
 
-/// Cargo reads the manifests of all vendored crates, whatever it builds, and an old one stops at one
-/// that is too new.
+/// Cargo reads the manifests of all vendored crates, whatever it builds, and an old one stops at
+/// one that is too new.
 #[test]
 fn the_oldest_rust_can_read_every_crate() {
     if !has("jq") {

@@ -247,8 +247,8 @@ fn by_the_kernel_if_told_so() {
     }
 }
 
-/// The C library can be told to register no area for restartable sections; without one no thread may
-/// take completions in user space.
+/// The C library can be told to register no area for restartable sections; without one no thread
+/// may take completions in user space.
 #[test]
 fn by_the_kernel_without_restartable_sections() {
     for way in [Way::Linked, Way::Static, Way::Preloaded] {

@@ -1,6 +1,6 @@
-//! scripts/record.sh, which writes how a command ended into its row of docs/testing.md: a failure or
-//! a skip is never written as a pass. And scripts/count-tests.sh, which counts what the tests say. Both are
-//! run in a small tree of their own, with commands that only say things.
+//! scripts/record.sh, which writes how a command ended into its row of docs/testing.md: a failure
+//! or a skip is never written as a pass. And scripts/count-tests.sh, which counts what the tests
+//! say. Both are run in a small tree of their own, with commands that only say things.
 
 mod support;
 
@@ -59,8 +59,8 @@ fn program(tree: &Path, file: &str, script: &str) {
     install(&tree.join(text), &tree.join(file));
 }
 
-/// By another process: a file that this one writes may be open in what another test just starts, and
-/// cannot be run then.
+/// By another process: a file that this one writes may be open in what another test just starts,
+/// and cannot be run then.
 fn install(from: &Path, to: &Path) {
     run(Command::new("install")
         .args(["-m", "755"])

@@ -2,8 +2,8 @@
  * Many threads in all calls on a few contexts, which come and go, with signals whose handlers reap
  * too, and forks. Every request must complete exactly once, for whoever reaps it.
  *
- * A context is destroyed beside threads that wait for its completions, but not beside one that polls
- * it: a poll reads the ring without a lock, which may go away under it.
+ * A context is destroyed beside threads that wait for its completions, but not beside one that
+ * polls it: a poll reads the ring without a lock, which may go away under it.
  *
  * stress SECONDS REQUESTS [apart|steady]: until both are reached. Exit status 1 if a completion was
  * lost, doubled or never asked for. "apart" keeps all reaps away from a context that is destroyed,
@@ -276,7 +276,7 @@ static void drain(struct place *place)
     }
 }
 
-/* Destroys contexts under threads that wait for them, and makes new ones, which get their addresses. */
+/* Destroys contexts under threads that wait for them, and makes new ones at their addresses. */
 static void renew(struct place *place)
 {
     io_context_t ctx;
