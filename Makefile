@@ -143,7 +143,7 @@ record = $(if $(RECORD),scripts/record.sh $@)
 check: ## run lint and all tests; as root on Debian it installs what they need
 	$(record) scripts/check.sh
 
-lint: ## check formatting, lints, documentation, shell scripts and spelling
+lint: ## check formats, clippy, rustdoc, shell scripts, spelling and line lengths
 	$(record) scripts/lint.sh
 
 # Long versions of the stress test, the random programs and the model: see docs/architecture.md.

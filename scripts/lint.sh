@@ -47,11 +47,16 @@ shell_scripts() {
 	} | xargs shellcheck -x
 }
 
+line_lengths() {
+	files | LC_ALL=C xargs awk -f scripts/line-lengths.awk
+}
+
 step "formatting of Rust" "$cargo fmt" "$cargo" fmt --check
 step "clippy" "$cargo clippy" "$cargo" clippy --quiet --locked --all-targets -- -D warnings
 step "rustdoc" "$cargo" documentation
 step "shellcheck" shellcheck shell_scripts
 step "codespell" codespell codespell
+step "line lengths" true line_lengths
 
 echo "lint: $passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]
