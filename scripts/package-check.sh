@@ -67,7 +67,6 @@ debug_information() {
 		grep -qE 'DW_AT_linkage_name.*io_submit|DW_AT_name.*: io_submit$' "$work/dwarf"
 }
 
-check "shell scripts" shellcheck -x scripts/*.sh packaging/debian/tests/build-and-run
 # Their variables and functions are for whoever sources them, with `cd` checked.
 check "APKBUILD" shellcheck -s sh -e SC2034,SC2154,SC3043 packaging/alpine/APKBUILD
 check "PKGBUILD" shellcheck -s bash -e SC2034,SC2154,SC2164 packaging/arch/PKGBUILD
