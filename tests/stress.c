@@ -164,10 +164,7 @@ static bool may_read(struct place *place)
     return false;
 }
 
-static void may_not_read(struct place *place)
-{
-    atomic_fetch_sub(&place->reading, 1);
-}
+static void may_not_read(struct place *place) { atomic_fetch_sub(&place->reading, 1); }
 
 static long reap(struct place *place, unsigned *seed)
 {
@@ -197,8 +194,7 @@ static long reap(struct place *place, unsigned *seed)
         break;
     case 4:
         sigemptyset(&none);
-        answer = io_pgetevents(ctx, 0, nr, events, &at_once,
-                               random_below(seed, 2) ? &none : NULL);
+        answer = io_pgetevents(ctx, 0, nr, events, &at_once, random_below(seed, 2) ? &none : NULL);
         break;
     case 5:
         answer = io_queue_run(ctx);

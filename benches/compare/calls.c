@@ -151,8 +151,5 @@ int main(int argc, char **argv)
     return 0;
 }
 #else
-int main(void)
-{
-    return REFUSED;
-}
+int main(void) { return REFUSED; }
 #endif
