@@ -318,7 +318,7 @@ fn a_program_with_more_privileges_is_not_told() {
         println!("{way:?}");
         let mut program = build(place.path(), ours(), way);
         let file = place.path().join("program");
-        // By its group: another user could not come to the library in a directory that is ours alone.
+        // By its group: another user could not open the library in a directory that is private.
         const NOGROUP: u32 = 65534;
         if std::os::unix::fs::chown(&file, None, Some(NOGROUP)).is_err() {
             return skip("set-group-id programs", "only root can make them");
