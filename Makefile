@@ -1,4 +1,4 @@
-# libaio-rs. `make`, `make install`, `make check`, `make demo`, `make bench`; see README.md.
+# libaio-rs. `make help` lists the targets, docs/variables.md the variables.
 #
 # The installed library is linked here, by $(CC), from one object file that rustc makes: so it is
 # the same whichever linker rustc is set up for, and holds nothing but our code.
@@ -22,7 +22,8 @@ soname  = libaio.so.1
 library = $(soname).0.2
 B       = build$(if $(TARGET),/$(TARGET))
 
-all: $(B)/$(library) $(B)/libaio.a
+##@ Build and install
+all: $(B)/$(library) $(B)/libaio.a ## build libaio.so.1 and libaio.a in build/ (the default)
 
 # A crate type without a link step: only the object counts. --emit names where it goes, and cargo
 # runs rustc in this directory. What runs here at build time is compiled once for all machines.
@@ -40,12 +41,13 @@ pin_profile = $(foreach setting,$(profile),--config 'profile.release.$(setting)'
 # Unwind tables let an exception or a cancelled thread pass through io_queue_run.
 flags = $(subst ",,$(profile)) linker-plugin-lto=no relocation-model=pic force-unwind-tables=yes
 # By its name alone: cargo makes the path of a wrapper part of symbols' names.
-pin_flags = CARGO_INCREMENTAL=0 RUSTC_WORKSPACE_WRAPPER=rustc-pinned.sh PATH='$(CURDIR)/scripts':"$$PATH" \
-	PINNED='$(addprefix -C,$(flags))'
+pin_flags = CARGO_INCREMENTAL=0 RUSTC_WORKSPACE_WRAPPER=rustc-pinned.sh \
+	PATH='$(CURDIR)/scripts':"$$PATH" PINNED='$(addprefix -C,$(flags))'
 # Atomics that choose their instructions at run time would ask for libgcc on AArch64.
 machine     = $(firstword $(subst -, ,$(or $(TARGET),$(shell $(CC) -dumpmachine))))
 sources_at  = /usr/src/libaio-rs-$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
-for_machine = $(protection) $(if $(filter aarch64,$(machine)),-C target-feature=-outline-atomics)$(if \
+for_machine = $(protection) \
+	$(if $(filter aarch64,$(machine)),-C target-feature=-outline-atomics)$(if \
 	$(filter mips% sparc% powerpc%,$(machine)),-Z 'crate-attr=feature(asm_experimental_arch)')
 # Marks where indirect jumps may arrive and, on AArch64, signs return addresses (CET, BTI, PAC). It
 # costs an instruction for each call, which does nothing on processors that do not know it.
@@ -91,7 +93,7 @@ $(B)/libaio.a: $(B)/static.o Makefile
 	rm -f $@
 	$(AR) rcsD $@ $(B)/libaio.o
 
-install: all
+install: all ## install the library, its header, libaio.pc and the manual pages
 	$(INSTALL) -d '$(DESTDIR)$(libdir)/pkgconfig' '$(DESTDIR)$(includedir)'
 	$(INSTALL) -m 755 $(B)/$(library) '$(DESTDIR)$(libdir)/$(library)'
 	ln -sf $(library) '$(DESTDIR)$(libdir)/$(soname)'
@@ -111,77 +113,95 @@ install: all
 		other=$$(sed -n 's|^\.so man[37]/||p' "$$page") && \
 		test -z "$$other" || ln -sf "$$other" "$$page" || exit; done
 
-man_pages = $(foreach page,$(notdir $(wildcard man/*.[37])),man$(subst .,,$(suffix $(page)))/$(page))
+man_pages = $(foreach page,$(notdir $(wildcard man/*.[37])),\
+	man$(subst .,,$(suffix $(page)))/$(page))
 
-uninstall:
+uninstall: ## remove what `make install` installed
 	rm -f '$(DESTDIR)$(libdir)/$(library)' '$(DESTDIR)$(libdir)/$(soname)' \
 		'$(DESTDIR)$(libdir)/libaio.so' '$(DESTDIR)$(libdir)/libaio.a' \
 		'$(DESTDIR)$(libdir)/pkgconfig/libaio.pc' '$(DESTDIR)$(includedir)/libaio.h' \
 		$(foreach page,$(man_pages),'$(DESTDIR)$(mandir)/$(page)')
 
+demo: ## build, copy a file through the library, then preload it
+	scripts/demo.sh
+
+clean: ## remove build/ and target/
+	rm -rf build target
+
+help: ## print this list
+	@awk -F ':.*## ' '/^##@ / { print (n++ ? "\n" : "") substr($$0, 5) ":" } \
+		/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
+
+##@ Develop
 # The checked-in copies of what build.rs generates.
-header:
+header: ## regenerate include/libaio.h and pkgconfig/libaio.pc
 	LIBAIO_RS_BLESS=1 $(CARGO) test --test header generated
 
 # With RECORD=1, each of the checks from here on writes how it ended into docs/testing.md.
 record = $(if $(RECORD),scripts/record.sh $@)
 
-check:
+check: ## run lint and all tests; as root on Debian it installs what they need
 	$(record) scripts/check.sh
 
+lint: ## check formats, clippy, rustdoc, shell scripts, spelling and line lengths
+	$(record) scripts/lint.sh
+
 # Long versions of the stress test, the random programs and the model: see docs/architecture.md.
-check-long:
+check-long: ## run the same tests with longer stress tests and larger models
 	LIBAIO_RS_LONG=1 $(record) scripts/check.sh
 
-# The lock's test with threads, under what sees data races: scripts/tsan.sh, scripts/miri.sh.
+tsan: ## run the lock's thread tests under ThreadSanitizer
+miri: ## run the lock's thread tests under Miri (needs a nightly Rust)
 tsan miri:
 	$(record) scripts/$@.sh
 
-# Writes docs/benchmarks.md and .svg.
-bench:
+bench: ## measure speed, and write docs/benchmarks.md and docs/benchmarks.svg
 	scripts/bench.sh
 
-demo:
-	scripts/demo.sh
-
-# For other machines: see docs/architectures.md.
+##@ Other machines, kernels and compilers (docs/architectures.md)
+cross-check: ## build for eleven other machines, and compare with Debian's libaio
+i386-check: ## run the C programs as 32-bit programs
+emulation-check: ## run the C programs on arm64, s390x and loong64, in QEMU
 cross-check i386-check emulation-check:
 	$(record) scripts/$@.sh
 
-# On other kernels: see docs/architectures.md.
-kernel-check: all
+kernel-check: all ## run the C programs on Debian's kernels, in QEMU
 	$(record) scripts/$@.sh
 
-# The bill of materials of the library that was built, for its package; needs jq.
+rust-check: ## build the release with every Rust that Debian has
+
+##@ Releases and packages (docs/trusted-builds.md, docs/packaging.md)
+sbom: ## write the library's bill of materials (needs jq)
 sbom: $(B)/libaio-rs.cdx.json
 
 $(B)/libaio-rs.cdx.json: $(sources) scripts/sbom.sh scripts/sbom.jq
 	@mkdir -p $(@D)
 	CARGO='$(CARGO)' scripts/sbom.sh > $@
 
-# The release, and what can be proved of it and of what is built: see docs/trusted-builds.md.
-dist:
+dist: ## make the release archive, with all crates in it
 	scripts/$@.sh
 
+dist-check: ## build, install and check the release without a network
+reproducible-check: ## build the release and the packages twice, and compare
+licences: ## check the licence and the source of every crate with cargo-deny
 dist-check reproducible-check licences rust-check:
 	$(record) scripts/$@.sh
 
-# Packages, in build/deb and build/rpm; package-check builds all and has lintian and rpmlint judge
-# them: see docs/packaging.md.
+deb: ## build Debian packages in build/deb
+rpm: ## build RPM packages in build/rpm
 deb rpm:
 	scripts/$@.sh
 
-package-check:
+package-check: ## build all packages, and check them with lintian, rpmlint and makepkg
 	$(record) scripts/$@.sh
 
-# With the packages, in disposable Debian systems, as root: see docs/system-checks.md.
+##@ Whole Debian systems, as root (docs/system-checks.md)
+root-check: ## exchange libaio for the package, and back, in disposable systems
+sources-check: ## build Debian's source packages with libaio-rs-dev
 root-check sources-check: deb
 	$(record) scripts/$@.sh
 
-clean:
-	rm -rf build target
-
-.PHONY: all install uninstall header check check-long tsan miri cross-check i386-check emulation-check kernel-check bench \
-	demo deb rpm package-check sbom dist dist-check reproducible-check licences rust-check \
-	root-check sources-check clean
+.PHONY: all install uninstall demo clean help header check lint check-long tsan miri bench \
+	cross-check i386-check emulation-check kernel-check rust-check sbom dist dist-check \
+	reproducible-check licences deb rpm package-check root-check sources-check
 .DELETE_ON_ERROR:

@@ -68,9 +68,9 @@ fn link_as_libaio(root: &Path, out: &Path) {
     }
 }
 
-/// A profile with checks that panic leaves `rust_eh_personality` undefined, which explains nothing to
-/// a reader. This linker script defines that symbol by another undefined one, whose name does; the
-/// linker looks at it only if the first is needed.
+/// A profile with checks that panic leaves `rust_eh_personality` undefined, which explains nothing
+/// to a reader. This linker script defines that symbol by another undefined one, whose name does;
+/// the linker looks at it only if the first is needed.
 fn explanation_of_panics(out: &Path) -> PathBuf {
     let script = out.join("panic.ld");
     let name = "this_profile_has_checks_that_panic__see_Building_in_README_md";

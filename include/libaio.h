@@ -40,8 +40,8 @@ struct iovec;
 
 /*
  * The flags of preadv2(2) and pwritev2(2), for struct iocb's aio_rw_flags, and those of the field
- * u.c.flags. <linux/fs.h>, <linux/aio_abi.h> and, in glibc, <sys/uio.h> define some of them as well;
- * they can be included before and after.
+ * u.c.flags. <linux/fs.h>, <linux/aio_abi.h> and, in glibc, <sys/uio.h> define some of them as
+ * well; they can be included before and after.
  */
 #ifndef RWF_HIPRI
 #define RWF_HIPRI 0x00000001

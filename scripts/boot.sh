@@ -1,9 +1,9 @@
 #!/bin/sh
 # boot.sh PLACE: boots an emulated machine on which scripts/emulation/init.c, its only process, runs
-# what PLACE/files/list names, below PLACE/files, from an ext4 disk; leaves what the programs printed
-# in PLACE/results and the console in PLACE/console. Fails if the machine does not live to its end.
-# tests/differential calls it; scripts/emulation-check.sh and kernel-check.sh say which machine.
-# Bounded to 20 minutes.
+# what PLACE/files/list names, below PLACE/files, from an ext4 disk; leaves what the programs
+# printed in PLACE/results and the console in PLACE/console. Fails if the machine does not live to
+# its end. tests/differential calls it; scripts/emulation-check.sh and kernel-check.sh say which
+# machine. Bounded to 20 minutes.
 set -eu
 cd "$(dirname "$0")/.."
 work=$1
@@ -44,7 +44,8 @@ make_initramfs() {
 	for file in $(libraries); do
 		cp -L --parents "$file" "$work/root"
 	done
-	"$compiler-gcc" -static -s -O2 -Wall -Wextra -Werror -o "$work/root/init" scripts/emulation/init.c
+	"$compiler-gcc" -static -s -O2 -Wall -Wextra -Werror -o "$work/root/init" \
+		scripts/emulation/init.c
 	(cd "$work/root" && find . | cpio --quiet -o -H newc) > "$work/initramfs"
 }
 

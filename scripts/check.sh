@@ -1,6 +1,6 @@
 #!/bin/sh
-# make check: every test there is, real programs included; then one line for each test file, and one
-# with the counts.
+# make check: `make lint`, then all tests, real programs included. It ends with one line for lint,
+# one for each test file, and one with the counts of everything.
 set -u
 cd "$(dirname "$0")/.." || exit
 scripts/setup-tests.sh
@@ -8,4 +8,6 @@ scripts/setup-tests.sh
 # The programs' tests are marked as ignored for plain `cargo test`.
 LIBAIO_RS_PROGRAMS=1
 export LIBAIO_RS_PROGRAMS
-exec scripts/count-tests.sh "${CARGO:-cargo}" test --no-fail-fast -- --include-ignored
+# lint.sh says what failed, and count-tests.sh counts it: the tests run all the same.
+exec scripts/count-tests.sh sh -c 'scripts/lint.sh; exec "$@"' sh \
+	"${CARGO:-cargo}" test --no-fail-fast -- --include-ignored

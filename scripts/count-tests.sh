@@ -1,5 +1,6 @@
 #!/bin/sh
-# count-tests.sh COMMAND...: runs cargo test; then one line for each test file, and one with the counts.
+# count-tests.sh COMMAND...: runs cargo test; then prints one line for each test file, and one with
+# the counts. If the command runs scripts/lint.sh too, lint gets a line as well, and is counted.
 # With a name in COUNT_AS, the last one alone, and it begins with that.
 set -u
 
@@ -9,8 +10,9 @@ trap 'rm -f "$log"' EXIT
 
 # Each test program closes with "test result: …. P passed; F failed; I ignored; …". A test that
 # could not run says "SKIPPED TEST", and the test harness counts it as passed; a row of a C program
-# that could not run says "SKIP". A program that is not installed is ignored, and so counted already.
-# What a test has measured is on lines with "RESULT", and how far a model came on one with "MODEL".
+# that could not run says "SKIP". A program that is not installed is ignored, and so counted
+# already. What a test has measured is on lines with "RESULT", and how far a model came on one with
+# "MODEL".
 awk -v name="${COUNT_AS-}" '
 	# The last test file is over. One that dies has no result line.
 	function conclude() {
@@ -41,6 +43,8 @@ awk -v name="${COUNT_AS-}" '
 			if ($(i + 1) == "passed;") p += $i
 			if ($(i + 1) == "failed;") f += $i
 			if ($(i + 1) == "ignored;") s += $i } }
+	/^lint: [0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ {
+		passed += $2; failed += $4; skipped += $6; lines = lines $0 "\n" }
 	/SKIPPED TEST / { p--; s++ }
 	/^SKIP / && !/^SKIP programs::/ { s++ }
 	/RESULT / { text = $0; sub(/.*RESULT /, "", text); notes = notes "; " text }

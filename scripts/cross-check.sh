@@ -28,7 +28,8 @@ check_oldest_rust() {
 	bring_machine x86_64-unknown-linux-gnu
 	forget
 	if (
-		PATH=$root/usr/bin:$PATH LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu:$root/lib/x86_64-linux-gnu
+		PATH=$root/usr/bin:$PATH
+		LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu:$root/lib/x86_64-linux-gnu
 		cargo --version
 		build_library
 	); then

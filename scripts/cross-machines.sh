@@ -95,8 +95,8 @@ bring_compiler() {
 	done
 }
 
-# The same where Debian 12 has no GCC for the machine: its Clang, which is for all machines, with the C
-# library and the linker of Debian 13. Clang's own linker, lld 19, gives static programs wrong
+# The same where Debian 12 has no GCC for the machine: its Clang, which is for all machines, with
+# the C library and the linker of Debian 13. Clang's own linker, lld 19, gives static programs wrong
 # addresses of functions that are chosen at run time.
 bring_clang() {
 	clang=$cross/clang binutils=$cross/binutils/$libc

@@ -26,7 +26,8 @@ cd "$tree"
 # place; everything else has to be there.
 set --
 if ! dpkg-checkbuilddeps 2> "$out/dependencies"; then
-	others=$(sed -n '/^Build-Depends:/,/^$/ { s/^Build-Depends://; /cargo\|rustc/d; p }' debian/control)
+	others=$(sed -n '/^Build-Depends:/,/^$/ { s/^Build-Depends://; /cargo\|rustc/d; p }' \
+		debian/control)
 	dpkg-checkbuilddeps -d "$others"
 	oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
 	found=$(rustc --version 2> /dev/null | cut -d ' ' -f 2) || true

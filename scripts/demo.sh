@@ -13,7 +13,8 @@ mkdir -p "$stage"
 trap 'rm -f "$stage"/source "$stage"/target "$stage"/fio.*' EXIT
 
 say "1. Build, and install into build/demo/usr"
-"${MAKE:-make}" --no-print-directory install "DESTDIR=$stage" prefix=/usr > "$stage/build.log" 2>&1 ||
+"${MAKE:-make}" --no-print-directory install "DESTDIR=$stage" prefix=/usr \
+	> "$stage/build.log" 2>&1 ||
 	{ cat "$stage/build.log"; exit 1; }
 # shellcheck disable=SC2010 # our own names
 ls -l "$stage/usr/lib" "$stage/usr/include" | grep libaio
@@ -26,7 +27,8 @@ if command -v pkg-config > /dev/null; then
 else
 	# A machine without pkg-config: read the file as it would.
 	flags=$(sed -n -e 's/^Libs: //p' -e 's/^Cflags: //p' "$stage/usr/lib/pkgconfig/libaio.pc" |
-		sed -e "s|\${libdir}|$stage/usr/lib|" -e "s|\${includedir}|$stage/usr/include|" | tr '\n' ' ')
+		sed -e "s|\${libdir}|$stage/usr/lib|" -e "s|\${includedir}|$stage/usr/include|" |
+		tr '\n' ' ')
 fi
 echo "cc -O2 examples/aiocp.c $flags"
 # shellcheck disable=SC2086 # several words
@@ -39,7 +41,8 @@ say "3. A program that was linked to libaio long ago, with our library preloaded
 # fio, if it is here or can be had; else aiocp once more, which will do as a program.
 if ! command -v fio > /dev/null && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
 	echo "installing fio"
-	{ apt-get update && apt-get install -y --no-install-recommends fio; } > "$stage/apt.log" 2>&1 || true
+	{ apt-get update && apt-get install -y --no-install-recommends fio; } \
+		> "$stage/apt.log" 2>&1 || true
 fi
 if command -v fio > /dev/null; then
 	set -- fio --name=demo --ioengine=libaio --rw=randwrite --verify=crc32c --direct=1 \
@@ -52,4 +55,5 @@ echo "LD_PRELOAD=$library $*"
 # The loader's own record of which file it took.
 LD_DEBUG=files LD_DEBUG_OUTPUT=$stage/fio.loader LD_PRELOAD=$library "$@" > "$stage/fio.out"
 grep -E 'IOPS=|READ:|WRITE:|err=|checksum' "$stage/fio.out"
-cat "$stage"/fio.loader.* | grep -h 'calling init: .*libaio' | sed 's/.*calling init: /loaded:   /' | sort -u
+cat "$stage"/fio.loader.* | grep -h 'calling init: .*libaio' |
+	sed 's/.*calling init: /loaded:   /' | sort -u

@@ -1,13 +1,14 @@
 # shellcheck shell=sh
-# Sourced by the scripts that fetch or boot a machine for the tests, before anything that changes the
-# path.
+# Sourced by the scripts that fetch or boot a machine for the tests, before anything that changes
+# the path.
 
 # What cargo runs with: the checkout's own Rust, not the one that is unpacked for other machines.
 tests_path=$PATH tests_libraries=${LD_LIBRARY_PATH-}
 
-# on_foreign AS TARGET COMPILER OURS ORIGINAL ARGUMENT...: cargo test, with these arguments, over the
-# library of another machine; the counts begin with AS. TARGET is Rust's name of the machine, COMPILER what its compiler's name begins
-# with, OURS the directory of the built library, ORIGINAL where Debian's is unpacked.
+# on_foreign AS TARGET COMPILER OURS ORIGINAL ARGUMENT...: cargo test, with these arguments, over
+# the library of another machine; the counts begin with AS. TARGET is Rust's name of the machine,
+# COMPILER what its compiler's name begins with, OURS the directory of the built library, ORIGINAL
+# where Debian's is unpacked.
 on_foreign() {
 	as=$1
 	export LIBAIO_RS_FOREIGN_TARGET="$2" LIBAIO_RS_COMPILER="$3" LIBAIO_RS_OURS="$4"

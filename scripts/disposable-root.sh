@@ -40,7 +40,8 @@ make_root() {
 	mkdir -p "$roots/archives/$suite/partial"
 	if [ ! -e "$roots/$suite.tar" ]; then
 		echo "debootstrap $suite"
-		if ! debootstrap --variant=minbase "$suite" "$work/new" "$(archive Debian)" > "$work/log" 2>&1
+		if ! debootstrap --variant=minbase "$suite" "$work/new" "$(archive Debian)" \
+			> "$work/log" 2>&1
 		then
 			cat "$work/log" >&2
 			return 1
@@ -163,7 +164,8 @@ enter_root() {
 	# The system's proxies and its opinion of old lists, if any.
 	{
 		apt-config dump | grep -E '^Acquire::(https?::Proxy|Check-Valid-Until)' || true
-		echo 'APT::Install-Recommends "false"; APT::Sandbox::User "root"; Acquire::Languages "none";'
+		echo 'APT::Install-Recommends "false"; APT::Sandbox::User "root";'
+		echo 'Acquire::Languages "none";'
 	} > "$root/etc/apt/apt.conf.d/disposable"
 	for type in deb deb-src; do
 		echo "$type $(archive Debian) $suite main"
@@ -176,7 +178,8 @@ enter_root() {
 }
 
 in_root() {
-	chroot "$root" /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+	chroot "$root" /usr/bin/env -i \
+		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 		HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
 }
 
@@ -246,8 +249,8 @@ served() {
 }
 
 # shellcheck disable=SC2154 # visit, library: set by whoever uses these
-# What both scripts do with fio, sysbench and stressapptest: their io_submit calls come from the file
-# $library. The first two find the data of the visit before; $visit is the number of this one.
+# What both scripts do with fio, sysbench and stressapptest: their io_submit calls come from the
+# file $library. The first two find the data of the visit before; $visit is the number of this one.
 
 # The blocks of the last time are all there, and new ones go there and come back.
 fio_verifies() {

@@ -18,7 +18,8 @@ bring_what_runs_it() {
 	if [ "$debian" = loong64 ]; then
 		from_release trixie bring_programs "$cross/qemu-newer" qemu-system-misc
 		from_release trixie bring_foreign amd64 "$cross/efi/loong64" qemu-efi-loongarch64
-		run_newer "$cross/qemu-newer" qemu-system-loongarch64 "$cross/qemu/usr/bin/newer-loongarch64"
+		run_newer "$cross/qemu-newer" qemu-system-loongarch64 \
+			"$cross/qemu/usr/bin/newer-loongarch64"
 		LIBAIO_RS_FIRMWARE=$cross/efi/loong64/usr/share/qemu-efi-loongarch64/QEMU_EFI.fd
 		# Its libaio is newer than the original: io_getevents calls io_pgetevents(2), which goes on
 		# waiting after a stop signal, and reads the timeout before the kernel can refuse it.
@@ -29,8 +30,8 @@ bring_what_runs_it() {
 	"$@" bring_kernel "$debian" "$cross/kernel/$debian" "linux-image-$debian"
 }
 
-# Where completions are taken from the ring, two programs more, in build/$target/lock: the test of the
-# lock with the machine's own sections, and the stress test over a library without the lock.
+# Where completions are taken from the ring, two programs more, in build/$target/lock: the test of
+# the lock with the machine's own sections, and the stress test over a library without the lock.
 build_lock_tests() {
 	unset LIBAIO_RS_LOCK_TESTS
 	grep -q 'REAPS: bool = true' "$(cpu_file)" || return 0
@@ -38,11 +39,12 @@ build_lock_tests() {
 	mkdir -p "$LIBAIO_RS_LOCK_TESTS"
 	LIBAIO_RS_WITHOUT_EXCLUSION=1 RUSTFLAGS='--cfg without_exclusion' \
 		MAKEFLAGS="B=build/$target/without_exclusion" build_library
-	"$compiler-gcc" -std=gnu11 -O2 -Wall -Wextra -Werror -pthread -static -I include tests/stress.c \
-		-o "$LIBAIO_RS_LOCK_TESTS/stress_without_lock" "build/$target/without_exclusion/libaio.a"
+	"$compiler-gcc" -std=gnu11 -O2 -Wall -Wextra -Werror -pthread -static -I include \
+		tests/stress.c -o "$LIBAIO_RS_LOCK_TESTS/stress_without_lock" \
+		"build/$target/without_exclusion/libaio.a"
 	bring_foreign "$debian" "$cross/std/$debian" libstd-rust-web-dev
-	CARGO_PROFILE_DEV_PANIC=unwind RUSTFLAGS="--sysroot=$cross/std/$debian/usr" cargo build --quiet \
-		--locked -p libc --target "$target" --target-dir "build/$target/libc"
+	CARGO_PROFILE_DEV_PANIC=unwind RUSTFLAGS="--sysroot=$cross/std/$debian/usr" \
+		cargo build --quiet --locked -p libc --target "$target" --target-dir "build/$target/libc"
 	LIBAIO_RS_EMULATED=1 rustc --edition 2021 --test -O --target "$target" \
 		--sysroot "$cross/std/$debian/usr" -C "linker=$compiler-gcc" -C target-feature=+crt-static \
 		--cfg reaps_in_user_space \

@@ -18,7 +18,8 @@ bring_foreign amd64 "$cross/libaio/amd64" libaio1 libaio-dev
 status=0
 [ $# -gt 0 ] || set -- bullseye bookworm trixie sid
 for release; do
-	from_release "$release" bring_kernel amd64 "$cross/kernel/amd64-$release" linux-image-cloud-amd64
+	from_release "$release" bring_kernel amd64 "$cross/kernel/amd64-$release" \
+		linux-image-cloud-amd64
 	differential "$release" x86_64-unknown-linux-gnu x86_64-linux-gnu "$PWD/build" \
 		"$cross/libaio/amd64" beside || status=1
 done

@@ -11,4 +11,5 @@ tools=$PWD/build/tools
 	"$cargo" install --quiet --locked --debug --target-dir "$tools/target" --root "$tools" \
 		--version "$version" cargo-deny
 "$tools/bin/cargo-deny" --locked check licenses bans sources
-echo "licences: 3 passed, 0 failed (licences, bans, sources), says $("$tools/bin/cargo-deny" --version)"
+says=$("$tools/bin/cargo-deny" --version)
+echo "licences: 3 passed, 0 failed (licences, bans, sources), says $says"

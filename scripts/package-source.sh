@@ -5,8 +5,8 @@
 umask 022
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml)
 
-# What git knows or would take, and vendored crates with cargo's settings for them if they are there.
-# In a release there is no git, and everything counts that is not built.
+# What git knows or would take, and vendored crates with cargo's settings for them if they are
+# there. In a release there is no git, and everything counts that is not built.
 source_files() {
 	if [ -e .git ]; then
 		git ls-files -z --cached --others --exclude-standard
@@ -18,8 +18,8 @@ source_files() {
 	fi
 }
 
-# The tarball libaio-rs-VERSION.tar.xz, in a directory: source_tarball DIRECTORY. The same files give
-# the same tarball.
+# The tarball libaio-rs-VERSION.tar.xz, in a directory: source_tarball DIRECTORY. The same files
+# give the same tarball.
 source_tarball() {
 	: "${SOURCE_DATE_EPOCH:=$(date +%s)}"
 	source_files | sort -zu | tar --create --format=gnu --no-recursion \

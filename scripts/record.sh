@@ -1,7 +1,7 @@
 #!/bin/sh
 # scripts/record.sh NAME COMMAND...: runs the command, and writes how it ended into the row of
-# `make NAME` in docs/testing.md; `make NAME RECORD=1` calls it. What a command that succeeds must say
-# is at least one line with counts ("N passed, N failed, N skipped"): without, nothing passed.
+# `make NAME` in docs/testing.md; `make NAME RECORD=1` calls it. What a command that succeeds must
+# say is at least one line with counts ("N passed, N failed, N skipped"): without, nothing passed.
 set -u
 cd "$(dirname "$0")/.." || exit
 name=$1
@@ -16,7 +16,11 @@ unset RECORD MAKEFLAGS MFLAGS MAKELEVEL
 # code of the second cell. With $all, the rows of test files that FILE does not have were not run.
 rows() {
 	awk -v all="${all-}" -v page="$page" '
-		FNR == NR { split($0, cell, "\t"); rest[cell[1]] = cell[2] " | " cell[3] " | " cell[4]; next }
+		FNR == NR {
+			split($0, cell, "\t")
+			rest[cell[1]] = cell[2] " | " cell[3] " | " cell[4]
+			next
+		}
 		/^<!-- recorded: begin -->/ { inside = 1 }
 		/^<!-- recorded: end -->/ { inside = 0 }
 		{
@@ -58,7 +62,8 @@ tree() {
 machine() {
 	system=$(. /etc/os-release 2> /dev/null && echo "${PRETTY_NAME-}")
 	rust=$("${RUSTC:-rustc}" --version 2> /dev/null | cut -d ' ' -f 1,2)
-	echo "$(uname -m), $(getconf _NPROCESSORS_ONLN) processors, Linux $(uname -r)${system:+, $system}${rust:+, $rust}"
+	echo "$(uname -m), $(getconf _NPROCESSORS_ONLN) processors," \
+		"Linux $(uname -r)${system:+, $system}${rust:+, $rust}"
 }
 
 mkdir -p build
@@ -138,7 +143,8 @@ awk -v name="$name" -v status="$status" -v took="$took" -v on="$on" '
 		next
 	}
 	index($0, name ": ") == 1 || /[0-9]+ passed, [0-9]+ failed/ || /^(stress|accelerator): / {
-		all_passed += number($0, "passed") + number($0, "comparisons") + number($0, "files are the same")
+		all_passed += number($0, "passed") + number($0, "comparisons")
+		all_passed += number($0, "files are the same")
 		all_failed += number($0, "failed") + number($0, "differ")
 		all_skipped += number($0, "skipped")
 		add($0)

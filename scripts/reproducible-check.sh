@@ -1,11 +1,11 @@
 #!/bin/sh
 # make reproducible-check: the release and all packages built twice from the last commit, in two
 # directories, and, as root, by two users: with another home, umask, time zone, language and time of
-# the files. All must be equal to the last bit, but for two things that are meant to say where they were
-# built: what dpkg writes about the build itself (.buildinfo, .changes) is not compared, and RPM's
-# source package holds the name of its build directory, and every other one the source package's
-# digest: of RPM packages the payload is, with all that is said of the files, and the dependencies. 50 minutes at most. tests/reproducible.rs does so with what `make`
-# installs.
+# the files. All must be equal to the last bit, but for two things that are meant to say where they
+# were built: what dpkg writes about the build itself (.buildinfo, .changes) is not compared, and
+# RPM's source package holds the name of its build directory, and every other one the source
+# package's digest: of RPM packages the payload is, with all that is said of the files, and the
+# dependencies. 50 minutes at most. tests/reproducible.rs does so with what `make` installs.
 set -eu
 cd "$(dirname "$0")/.."
 # shellcheck disable=SC2209 # a program's name
@@ -24,7 +24,8 @@ here=$place/here
 elsewhere=$place/a/longer/way/to/another/place
 git clone --quiet . "$here"
 git clone --quiet . "$elsewhere"
-find "$elsewhere" -path "$elsewhere/.git" -prune -o -type f -exec touch -d '2001-02-03 04:05:06' {} +
+find "$elsewhere" -path "$elsewhere/.git" -prune -o -type f \
+	-exec touch -d '2001-02-03 04:05:06' {} +
 mkdir -p "$place/home/cargo/registry"
 for part in index cache; do
 	cp -R "$cargo_home/registry/$part" "$place/home/cargo/registry"
@@ -62,7 +63,8 @@ compare() {
 		for package; do
 			said=$((said + 1))
 			rpm -qp --nosignature --queryformat '%{NEVRA} %{BUILDTIME} %{PAYLOADDIGEST}\n' --dump \
-				--provides --requires --conflicts --obsoletes --scripts "$package" > "$place/said.$said"
+				--provides --requires --conflicts --obsoletes --scripts "$package" \
+				> "$place/said.$said"
 		done
 		diff "$place/said.$((said - 1))" "$place/said.$said"
 		;;

@@ -21,7 +21,8 @@ release() {
 # write whenever they run.
 snapshot() {
 	# shellcheck disable=SC2016 # dpkg-query's variables
-	in_root dpkg-query -W -f '${db:Status-Abbrev} ${binary:Package} ${Version}\n' > "$work/$1.packages"
+	in_root dpkg-query -W -f '${db:Status-Abbrev} ${binary:Package} ${Version}\n' \
+		> "$work/$1.packages"
 	(
 		cd "$root"
 		everything -printf '%P %y %m %u:%g %l\n'
@@ -32,7 +33,8 @@ snapshot() {
 everything() {
 	find . -xdev \( -path ./proc -o -path ./sys -o -path ./dev -o -path ./tmp -o -path ./srv -o \
 		-path ./var/log -o -path ./var/cache -o -path ./var/lib/apt -o \
-		-regex '\./var/lib/dpkg/\(status\|available\|diversions\|statoverride\|lock\).*' \) -prune -o "$@"
+		-regex '\./var/lib/dpkg/\(status\|available\|diversions\|statoverride\|lock\).*' \) \
+		-prune -o "$@"
 }
 
 # --- The programs, each with the library that belongs to package $owner, in file $library.
@@ -77,7 +79,8 @@ kill_server() {
 }
 
 sql() {
-	offline mariadb --no-defaults --user=root --socket=/srv/server.sock --batch --skip-column-names test \
+	offline mariadb --no-defaults --user=root --socket=/srv/server.sock \
+		--batch --skip-column-names test \
 		--execute "$1"
 }
 
@@ -113,12 +116,14 @@ rows_stay() {
 	fi
 	server || return 1
 	if [ "$visit" = 1 ]; then
-		sql 'CREATE TABLE data (id INT AUTO_INCREMENT PRIMARY KEY, body VARBINARY(2000), sum BINARY(16),
+		sql 'CREATE TABLE data (id INT AUTO_INCREMENT PRIMARY KEY,
+			body VARBINARY(2000), sum BINARY(16),
 			KEY (sum)) ENGINE=InnoDB' || return 1
 	else
 		rows_are_right $((8000 * (visit - 1))) || return 1
 	fi
-	sql "INSERT INTO data (body, sum) SELECT @body := REPEAT(MD5(seq * 10 + $visit), 30), UNHEX(MD5(@body))
+	sql "INSERT INTO data (body, sum)
+		SELECT @body := REPEAT(MD5(seq * 10 + $visit), 30), UNHEX(MD5(@body))
 		FROM seq_1_to_8000" || return 1
 	stop kill_server || return 1
 	server || return 1
@@ -146,7 +151,8 @@ run_programs() {
 apt_would() {
 	expected=$1
 	shift
-	found=$(in_root apt-get -s "$@" | awk '$1 == "Inst" || $1 == "Remv" { print $1 "/" $2 }' | sort |
+	found=$(in_root apt-get -s "$@" |
+		awk '$1 == "Inst" || $1 == "Remv" { print $1 "/" $2 }' | sort |
 		tr '\n' ' ')
 	echo "apt-get $*: ${found:-nothing}"
 	[ "$found" = "$expected" ]
@@ -166,11 +172,12 @@ is_as_packed() {
 	[ -z "$found" ]
 }
 
-# And every link, which dpkg -V does not look at, and which ldconfig changes if it thinks that a name
-# belongs to another file.
+# And every link, which dpkg -V does not look at, and which ldconfig changes if it thinks that a
+# name belongs to another file.
 links_are_as_packed() {
 	in_root ldconfig || return 1
-	dpkg-deb --fsys-tarfile "$root/root/libaio1-rs.deb" | tar -tv | sed -n 's/^l.* \.\(.*\) -> /\1 /p' \
+	dpkg-deb --fsys-tarfile "$root/root/libaio1-rs.deb" | tar -tv |
+		sed -n 's/^l.* \.\(.*\) -> /\1 /p' \
 		> "$work/links"
 	cat "$work/links"
 	[ "$(grep -c libaio.so "$work/links")" = 2 ] || return 1
@@ -240,7 +247,8 @@ inside() {
 	run_programs "$debian"
 
 	stage="$1, over to libaio1-rs"
-	check "apt removes $debian alone" apt_would "Inst/libaio1-rs Remv/$debian " install /root/libaio1-rs.deb
+	check "apt removes $debian alone" apt_would "Inst/libaio1-rs Remv/$debian " \
+		install /root/libaio1-rs.deb
 	check "apt installs it" apt_install /root/libaio1-rs.deb
 	snapshot ours
 	dpkg-deb --fsys-tarfile "$root/root/libaio1-rs.deb" |

@@ -6,13 +6,15 @@ cd "$(dirname "$0")/.."
 . scripts/package-source.sh
 unset MAKEFLAGS MFLAGS MAKELEVEL TARGET
 
-bring_tools rpmbuild=rpm debugedit=debugedit eu-strip=elfutils gdb-add-index=gdb make=make cc=gcc xz=xz-utils
+bring_tools rpmbuild=rpm debugedit=debugedit eu-strip=elfutils gdb-add-index=gdb make=make \
+	cc=gcc xz=xz-utils
 
 out=$PWD/build/rpm
 rm -rf "$out"
 mkdir -p "$out/SOURCES"
 # The time of the newest entry in the changelog, as rpm takes it itself.
-day=$(sed -n '/^%changelog/,$ s/^\* ... \(... [0-9]* [0-9]*\) .*/\1/p' packaging/rpm/libaio-rs.spec | head -n 1)
+day=$(sed -n '/^%changelog/,$ s/^\* ... \(... [0-9]* [0-9]*\) .*/\1/p' \
+	packaging/rpm/libaio-rs.spec | head -n 1)
 SOURCE_DATE_EPOCH=$(date -u -d "$day 12:00" +%s)
 export SOURCE_DATE_EPOCH
 source_tarball "$out/SOURCES"
@@ -33,5 +35,6 @@ rpmbuild -ba "$@" --define "_topdir $out" --define '_build_id_links alldebug' \
 	--define '_buildhost localhost' --define "_tmppath $out/BUILD" \
 	--define '_srcdefattr (-,root,root)' "$out/libaio-rs.spec"
 find "$out/RPMS" "$out/SRPMS" -name '*.rpm' -exec mv {} "$out" \;
-rm -rf "$out/BUILD" "$out/BUILDROOT" "$out/RPMS" "$out/SRPMS" "$out/SOURCES" "$out/SPECS" "$out/libaio-rs.spec"
+rm -rf "$out/BUILD" "$out/BUILDROOT" "$out/RPMS" "$out/SRPMS" "$out/SOURCES" "$out/SPECS" \
+	"$out/libaio-rs.spec"
 ls -l "$out"

@@ -3,7 +3,8 @@
 # The checksums that Cargo.lock has for crates.
 def checksums:
 	[$lock | split("[[package]]\n")[1:][] |
-		capture("name = \"(?<name>[^\"]+)\"\nversion = \"(?<version>[^\"]+)\"(.*\n)*?checksum = \"(?<sum>[0-9a-f]+)\"")
+		capture("name = \"(?<name>[^\"]+)\"\nversion = \"(?<version>[^\"]+)\""
+			+ "(.*\n)*?checksum = \"(?<sum>[0-9a-f]+)\"")
 		| {key: "\(.name) \(.version)", value: .sum}] | from_entries;
 
 def purl: "pkg:cargo/\(.name)@\(.version | gsub("\\+"; "%2B"))";
@@ -21,7 +22,8 @@ def component($type; $scope; $sums):
 
 checksums as $sums
 | (.packages | map({key: .id, value: .}) | from_entries) as $packages
-| (.resolve.nodes | map({key: .id, value: [.deps[] | select(any(.dep_kinds[]; .kind == null)) | .pkg]})
+| (.resolve.nodes
+	| map({key: .id, value: [.deps[] | select(any(.dep_kinds[]; .kind == null)) | .pkg]})
 	| from_entries) as $needs
 | .resolve.root as $root
 # Everything that is compiled into the library: what it needs, and what that needs.
@@ -42,7 +44,8 @@ checksums as $sums
 		+ {component: ($packages[$root] | component("library"; null; $sums))}),
 	components: (
 		[$others[] as $id | $packages[$id]
-			| component("library"; (if $id | IN($shipped[]) then "required" else "excluded" end); $sums)]
+			| component("library";
+				(if $id | IN($shipped[]) then "required" else "excluded" end); $sums)]
 		+ (if $rust != "" then [$core] else [] end)
 		| sort_by(.name, .version)),
 	dependencies: (

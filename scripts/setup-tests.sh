@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs what the tests, or with the argument "bench" the benchmark too, use beyond a C compiler
-# and Rust: on Debian, as root, and only what is not there yet. Anywhere else it says what is missing and goes on: the tests that need it then
-# say so themselves, and are skipped.
+# setup-tests.sh [check|bench|lint]: installs what the tests ("check", the default), the tests and
+# the benchmark ("bench") or `make lint` alone ("lint") use beyond a C compiler and Rust. It
+# installs on Debian, as root, and only what is missing. Anywhere else it prints what is missing and
+# succeeds: the tests that need it say so, and are skipped.
 set -eu
 purpose=${1:-check}
 
@@ -11,6 +12,13 @@ purpose=${1:-check}
 # A line that starts with "?" counts only where there is such a package: elsewhere ld.gold is in
 # binutils.
 needs() {
+    cat <<'EOF'
+codespell
+shellcheck
+EOF
+    if [ "$purpose" = lint ]; then
+        return
+    fi
     cat <<'EOF'
 libaio1t64 libaio1
 libaio-dev

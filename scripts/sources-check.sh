@@ -23,7 +23,8 @@ bring_source() {
 		fi
 		# The description alone is missing: the package list says the same, and it is signed.
 		if describe_source "$1" "$release" &&
-			in_root env -C "$source" sh -c 'dpkg-source --no-check -x --no-copy ./*.dsc unpacked'; then
+			in_root env -C "$source" sh -c \
+				'dpkg-source --no-check -x --no-copy ./*.dsc unpacked'; then
 			break
 		fi
 		rm -rf "${root:?}$source"
@@ -34,8 +35,8 @@ bring_source() {
 	version=$(in_root dpkg-parsechangelog -l "$source/debian/changelog" -S Version)
 }
 
-# describe_source NAME RELEASE: writes the .dsc from the package list; every other file must be there
-# with the sum that stands in it, which apt has seen to.
+# describe_source NAME RELEASE: writes the .dsc from the package list; every other file must be
+# there with the sum that stands in it, which apt has seen to.
 describe_source() {
 	version=$(in_root apt-get source -q --print-uris "$1/$2" 2> /dev/null |
 		sed -n "s|.* $1_\([^ ]*\)\.dsc .*|\1|p")
@@ -85,7 +86,8 @@ dependencies_are_right() {
 		using=$((using + 1))
 		theirs=$(in_root apt-cache show "$built=$(dpkg-deb -f "$package" Version)" 2> /dev/null |
 			sed -n 's/^\(Pre-\)\?Depends: //p' | depends_on | sort -u)
-		echo "$built: $needs files with libaio, depends on ${depends:-nothing}; Debian's: ${theirs:-none}"
+		echo "$built: $needs files with libaio, depends on ${depends:-nothing};" \
+			"Debian's: ${theirs:-none}"
 		[ "$needs" -gt 0 ] || return 1
 		echo "$depends" | grep -qE '^libaio1 \(>= 0\.3\.(9|93|112|113-6~)\)$' || return 1
 		[ -z "$theirs" ] || [ "$theirs" = "$depends" ] || return 1
@@ -103,7 +105,8 @@ installs() {
 	# shellcheck disable=SC2016 # dpkg-query's variables
 	apt_install --reinstall --allow-downgrades "$@" || return 1
 	for package; do
-		# The same files as in the package, not those of a package of the same version in the archive.
+		# The same files as in the package, not those of a package of the same version in the
+		# archive.
 		dpkg-deb --fsys-tarfile "$root$package" | tar -xf - -O > "$work/packed"
 		dpkg-deb --fsys-tarfile "$root$package" | tar -tf - | grep '[^/]$' | while read -r file; do
 			[ -L "$root/$file" ] || [ ! -f "$root/$file" ] || cat "$root/$file"
@@ -133,7 +136,8 @@ works_blktrace() {
 replays() {
 	trace_name=${disk#/dev/}
 	perl -e 'for (0 .. 199) {
-		print pack "LLQQLLLLLSS", 0x65617407, $_ + 1, $_ * 100000, $_ * 37 % 1000 * 64, 4096, 0x110001,
+		print pack "LLQQLLLLLSS",
+			0x65617407, $_ + 1, $_ * 100000, $_ * 37 % 1000 * 64, 4096, 0x110001,
 			1, 0x700000, 0, 0, 0 }' > "$root/srv/$trace_name.blktrace.0"
 	offline btrecord "$trace_name" || return 1
 	# One time in seven, over Debian's libaio, the thread that reaps goes to sleep when all is done
@@ -185,8 +189,10 @@ lvm_does() {
 }
 
 lvm_volumes() {
-	lvm_does lvcreate --activate n --zero n --wipesignatures n --yes --size 8M --name data group || return 1
-	lvm_does lvcreate --activate n --zero n --wipesignatures n --yes --size 16M --stripes 2 --name wide group
+	lvm_does lvcreate --activate n --zero n --wipesignatures n --yes --size 8M \
+		--name data group || return 1
+	lvm_does lvcreate --activate n --zero n --wipesignatures n --yes --size 16M \
+		--stripes 2 --name wide group
 }
 
 lvm_reads_back() {
@@ -234,7 +240,8 @@ directio_test() {
 	in_root make -s -j2 -C "$source/debian/build-deb/tests" directio-test \
 		DIO_TEST_DEV=/srv/directio.disk || return 1
 	traced directio env -C "$source/debian/build-deb/tests" \
-		LD_LIBRARY_PATH=../libmultipath:../libmpathutil:../libmpathcmd ./directio-test > "$work/unit.log" 2>&1 ||
+		LD_LIBRARY_PATH=../libmultipath:../libmpathutil:../libmpathcmd \
+			./directio-test > "$work/unit.log" 2>&1 ||
 		{ cat "$work/unit.log"; return 1; }
 	tail -n 60 "$work/unit.log"
 	! grep -q FAILED "$work/unit.log" || return 1
@@ -248,11 +255,14 @@ works_thin_provisioning_tools() {
 
 thin_round_trip() {
 	{
-		echo '<superblock uuid="" time="1" transaction="1" data_block_size="128" nr_data_blocks="20000">'
+		echo '<superblock uuid="" time="1" transaction="1" data_block_size="128"'
+		echo ' nr_data_blocks="20000">'
 		for device in 0 1 2; do
-			echo "<device dev_id=\"$device\" mapped_blocks=\"3000\" transaction=\"0\" creation_time=\"0\" snap_time=\"1\">"
+			echo "<device dev_id=\"$device\" mapped_blocks=\"3000\" transaction=\"0\""
+			echo " creation_time=\"0\" snap_time=\"1\">"
 			for block in $(seq 0 2999); do
-				echo "<single_mapping origin_block=\"$((block * 2))\" data_block=\"$((device * 6000 +
+				echo "<single_mapping origin_block=\"$((block * 2))\"" \
+					"data_block=\"$((device * 6000 +
 					(block * 7) % 3000 * 2))\" time=\"0\"/>"
 			done
 			echo '</device>'
@@ -288,7 +298,8 @@ inside() {
 	quiet apt_install build-essential strace procps
 	stage='libaio-rs-dev'
 	check "apt installs it" in_root sh -c 'apt-get install -y -q /root/ours/*.deb'
-	dpkg-deb --fsys-tarfile "$root"/root/ours/libaio1-rs_*.deb | tar -xO ".$library" > "$work/expected.so"
+	dpkg-deb --fsys-tarfile "$root"/root/ours/libaio1-rs_*.deb |
+		tar -xO ".$library" > "$work/expected.so"
 	check "the library is the one in the package" cmp "$work/expected.so" "$root$library"
 
 	for name; do
@@ -304,7 +315,8 @@ inside() {
 		check "builds" builds
 		check "its dependency on libaio is right" dependencies_are_right
 		case $name in
-		lvm2) check "installs" installs lvm2 dmsetup libdevmapper1.02.1 libdevmapper-event1.02.1 dmeventd liblvm2cmd2.03 ;;
+		lvm2) check "installs" installs lvm2 dmsetup libdevmapper1.02.1 \
+			libdevmapper-event1.02.1 dmeventd liblvm2cmd2.03 ;;
 		multipath-tools) check "installs" installs multipath-tools kpartx ;;
 		*) check "installs" installs "$name" ;;
 		esac

@@ -16,7 +16,8 @@ if ! ls "$("$rustc" --print sysroot)/lib/rustlib/$machine/lib"/*tsan* >/dev/null
     echo "SKIPPED TEST tsan: this rustc comes without ThreadSanitizer for $machine"
     exit 0
 fi
-CARGO_PROFILE_DEV_PANIC=unwind "${CARGO:-cargo}" build --quiet --locked -p libc --target-dir "$place"
+CARGO_PROFILE_DEV_PANIC=unwind "${CARGO:-cargo}" build --quiet --locked -p libc \
+    --target-dir "$place"
 # Its types alone are used.
 set -- "$place"/debug/deps/liblibc-*.rlib
 mismatch=

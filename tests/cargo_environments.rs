@@ -1,11 +1,12 @@
-//! Distributions' build systems set cargo's profile and rustc's flags for all that they build. Under
-//! what they set `make` makes the same library as without, and flags that do no harm are obeyed.
-//! Plain `cargo build` makes a right library too, or says why it does not.
+//! Distributions' build systems set cargo's profile and rustc's flags for all that they build.
+//! Under what they set `make` makes the same library as without, and flags that do no harm are
+//! obeyed. Plain `cargo build` makes a right library too, or says why it does not.
 
 mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use support::{attempt, cc, copy_sources, has, report, root, run, scratch, skip, text};
@@ -102,11 +103,15 @@ impl Copy {
                 }
             }
         }
-        run(bare("make")
-            .args(["--no-print-directory", target])
+        run(self.bare_make(target).envs(environment.iter().copied()));
+    }
+
+    fn bare_make(&self, target: &str) -> Command {
+        let mut make = bare("make");
+        make.args(["--no-print-directory", target])
             .arg(format!("CARGO={}", env!("CARGO")))
-            .current_dir(self.sources())
-            .envs(environment.iter().copied()));
+            .current_dir(self.sources());
+        make
     }
 
     /// Without the names of what is not exported, in which cargo puts a sum of some flags.
@@ -269,6 +274,34 @@ fn harmless_flags_are_obeyed() {
     }
     copy.build(&[("RUSTC_WRAPPER", "/usr/bin/env")]);
     copy.assert_changed_nothing("RUSTC_WRAPPER");
+}
+
+/// What an old rustc would say otherwise, of flags that it does not know, helps nobody.
+#[test]
+fn an_old_rustc_is_refused_by_its_version() {
+    let copy = Copy::new();
+    let rustc = copy.place.path().join("rustc");
+    let make_by = |version: &str| {
+        let script = format!(
+            "#!/bin/sh\n[ $1 != --version ] || exec echo 'rustc {version}'\nexec rustc \"$@\"\n"
+        );
+        fs::write(&rustc, script).expect("scratch is writable");
+        fs::set_permissions(&rustc, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        let _ = fs::remove_file(copy.sources().join("build/shared.o"));
+        let mut make = copy.bare_make("build/shared.o");
+        let output = attempt(make.env("RUSTC", &rustc));
+        (make, output)
+    };
+    let (make, output) = make_by("1.77.2 (25ef9e3d8 2024-04-09)");
+    let reason = "  libaio-rs needs rustc 1.78 or newer; this is rustc 1.77.2";
+    assert!(
+        !output.status.success() && text(&output.stderr).lines().any(|line| line == reason),
+        "{}",
+        report(&make, &output)
+    );
+    // The oldest that Cargo.toml promises.
+    let (make, output) = make_by("1.78.0");
+    assert!(output.status.success(), "{}", report(&make, &output));
 }
 
 /// `cargo build` has no command line to pin anything on.

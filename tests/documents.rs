@@ -4,8 +4,8 @@
 //!
 //! * `console`: lines that begin with `$ ` are commands (a `\`, a `|` or a `&&` at their end
 //!   continues them), the lines after each are what it prints. All commands of a file run one after
-//!   the other in one shell, in a copy of the checkout, and each must succeed. What it prints must be
-//!   what the file says, where `...` stands for any lines and `[..]` for any part of a line.
+//!   the other in one shell, in a copy of the checkout, and each must succeed. What it prints must
+//!   be what the file says, where `...` stands for any lines and `[..]` for any part of a line.
 //! * `ini`, `dockerfile`, `c`: looked at by systemd, the shell and the compiler.
 //! * `text`: a picture, or words of other programs. Not looked at.
 //!
@@ -271,8 +271,9 @@ mount -t tmpfs tmpfs "$1/layers"
 mount --bind "$1/checkout" /mnt
 for directory in usr etc var; do
 	mkdir -p "$1/layers/$directory/upper" "$1/layers/$directory/work"
+	layer=$1/layers/$directory
 	mount -t overlay overlay /$directory \
-		-o "lowerdir=/$directory,upperdir=$1/layers/$directory/upper,workdir=$1/layers/$directory/work"
+		-o "lowerdir=/$directory,upperdir=$layer/upper,workdir=$layer/work"
 done
 PATH=$PATH:/usr/sbin:/sbin
 cd /mnt
@@ -552,8 +553,8 @@ fn check_links(document: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What docs/testing.md has a row for, between its markers: the first code in the second cell, where
-/// scripts/record.sh looks for it.
+/// What docs/testing.md has a row for, between its markers: the first code in the second cell,
+/// where scripts/record.sh looks for it.
 fn sheet() -> Vec<String> {
     let table = table_of_sheet();
     let rows = table

@@ -259,8 +259,8 @@ fn compile_probe(options: &[&str], include: &Path) -> Command {
     compile
 }
 
-/// What the preprocessor leaves behind: no macro that the original's header does not define, but for
-/// the flags and those of the system headers, which both include.
+/// What the preprocessor leaves behind: no macro that the original's header does not define, but
+/// for the flags and those of the system headers, which both include.
 #[test]
 fn defines_no_other_macros() {
     let Some(original) = original() else {

@@ -1,5 +1,5 @@
-//! All interleavings of the lock's protocol, by loom: src/context/lock.rs and entry.rs themselves, over
-//! loom's atomics, with a model of the kernel and of the ring.
+//! All interleavings of the lock's protocol, by loom: src/context/lock.rs and entry.rs themselves,
+//! over loom's atomics, with a model of the kernel and of the ring.
 //!
 //! What only one thread may touch at a time (the head, the mapping) is in loom's cells, which fail
 //! when two threads touch them at once or without ordering between them; so is each event's slot,
@@ -386,8 +386,8 @@ impl<W: Word<Area = usize> + Checked + 'static> World<W> {
         Vec::new()
     }
 
-    /// The call puts its name into the lock, in the place of an owner's, and is left by a jump before
-    /// the kernel has restarted that owner's section.
+    /// The call puts its name into the lock, in the place of an owner's, and is left by a jump
+    /// before the kernel has restarted that owner's section.
     fn rob_and_vanish(&self, number: usize) -> Vec<u32> {
         let word = self.lock.load(Ordering::Relaxed);
         let owner = usize::MAX << 11;
@@ -689,7 +689,8 @@ fn a_parents_handle_used_before_it_is_the_childs() {
     });
 }
 
-/// Two threads set up a ring each, and both find the entry free. `word` is what is in the lock then.
+/// Two threads set up a ring each, and both find the entry free. `word` is what is in the lock
+/// then.
 fn two_rings_for_one_entry(slot: usize, word: usize) {
     model(3, move || {
         let words = Arc::new([slot, word, 0].map(AtomicUsize::new));

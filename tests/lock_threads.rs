@@ -1,9 +1,9 @@
 //! The lock and the ring with real threads, over std's atomics and a ring in plain memory.
 //!
-//! One thread plays the device: it completes events. Others reap, each by every way there is, and now
-//! and then leave a call in the middle of it, as by a jump; one destroys the ring again and again,
-//! gives its memory back and makes a new one, whose handle the others have before it is listed, and
-//! often at the same address.
+//! One thread plays the device: it completes events. Others reap, each by every way there is, and
+//! now and then leave a call in the middle of it, as by a jump; one destroys the ring again and
+//! again, gives its memory back and makes a new one, whose handle the others have before it is
+//! listed, and often at the same address.
 //!
 //! In one form the restartable sections are the library's own, and the kernel restarts them. In the
 //! other they are critical sections in Rust, so that data races are seen as such: it runs under

@@ -1,6 +1,6 @@
-//! scripts/record.sh, which writes how a command ended into its row of docs/testing.md: a failure or
-//! a skip is never written as a pass. And scripts/count-tests.sh, which counts what the tests say. Both are
-//! run in a small tree of their own, with commands that only say things.
+//! scripts/record.sh, which writes how a command ended into its row of docs/testing.md: a failure
+//! or a skip is never written as a pass. And scripts/count-tests.sh, which counts what the tests
+//! say. Both are run in a small tree of their own, with commands that only say things.
 
 mod support;
 
@@ -45,6 +45,7 @@ fn tree() -> TempDir {
     write(tree.path(), "Cargo.toml", "version = \"1.2.3\"\n");
     write(tree.path(), ".gitignore", "/build/\n");
     program(tree.path(), "scripts/setup-tests.sh", "");
+    program(tree.path(), "scripts/lint.sh", "");
     tree
 }
 
@@ -58,8 +59,8 @@ fn program(tree: &Path, file: &str, script: &str) {
     install(&tree.join(text), &tree.join(file));
 }
 
-/// By another process: a file that this one writes may be open in what another test just starts, and
-/// cannot be run then.
+/// By another process: a file that this one writes may be open in what another test just starts,
+/// and cannot be run then.
 fn install(from: &Path, to: &Path) {
     run(Command::new("install")
         .args(["-m", "755"])
@@ -386,6 +387,33 @@ fn check_writes_a_row_for_each_test_file() {
     // It is no test of this run.
     assert_eq!(result("three"), "**not run**");
     assert_eq!(result("first"), "old");
+}
+
+/// Lint has a line of its own in the row of `make check`, and counts like a test.
+#[test]
+fn check_counts_lint() {
+    let tree = tree();
+    let lint = |says: &str| program(tree.path(), "scripts/lint.sh", says);
+    lint("echo 'lint: 3 passed, 0 failed, 0 skipped'");
+    let output = check(tree.path(), CARGO_SAYS);
+    assert!(output.status.success(), "{}", report_of(&output));
+    assert_eq!(
+        result(tree.path(), "all"),
+        "**in part**: lint: 3 passed, 0 failed, 0 skipped<br>SKIPPED one: no tool<br>\
+         lint: 3 passed, 0 failed, 0 skipped<br>10 passed, 0 failed, 3 skipped"
+    );
+
+    lint("echo 'SKIPPED b: no tool'; echo 'lint: 1 passed, 1 failed, 1 skipped'; false");
+    let output = check(tree.path(), CARGO_SAYS);
+    assert!(!output.status.success(), "{}", report_of(&output));
+    let all = result(tree.path(), "all");
+    assert!(all.starts_with("**failed**, status 1: "), "{all}");
+    assert!(all.ends_with("<br>8 passed, 1 failed, 4 skipped"), "{all}");
+    // The tests ran all the same.
+    assert_eq!(
+        result(tree.path(), "two"),
+        "**in part**: 5 passed, 0 failed, 2 skipped"
+    );
 }
 
 #[test]

@@ -4,9 +4,9 @@
  * it finds by its thread pointer says so: see docs/differences.md. This counts what comes of it.
  *
  * shared_thread_pointer SECONDS [present] [thread]: exit status 1 if a completion came from nowhere
- * or a call was refused, 3 if completions came twice or were lost. Half of the takes are into memory
- * that is not there yet, which makes others come in the middle of them; none if "present". With
- * "thread" the child is a thread like any other.
+ * or a call was refused, 3 if completions came twice or were lost. Half of the takes are into
+ * memory that is not there yet, which makes others come in the middle of them; none if "present".
+ * With "thread" the child is a thread like any other.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -2,8 +2,8 @@
  * Many threads in all calls on a few contexts, which come and go, with signals whose handlers reap
  * too, and forks. Every request must complete exactly once, for whoever reaps it.
  *
- * A context is destroyed beside threads that wait for its completions, but not beside one that polls
- * it: a poll reads the ring without a lock, which may go away under it.
+ * A context is destroyed beside threads that wait for its completions, but not beside one that
+ * polls it: a poll reads the ring without a lock, which may go away under it.
  *
  * stress SECONDS REQUESTS [apart|steady]: until both are reached. Exit status 1 if a completion was
  * lost, doubled or never asked for. "apart" keeps all reaps away from a context that is destroyed,
@@ -164,10 +164,7 @@ static bool may_read(struct place *place)
     return false;
 }
 
-static void may_not_read(struct place *place)
-{
-    atomic_fetch_sub(&place->reading, 1);
-}
+static void may_not_read(struct place *place) { atomic_fetch_sub(&place->reading, 1); }
 
 static long reap(struct place *place, unsigned *seed)
 {
@@ -197,8 +194,7 @@ static long reap(struct place *place, unsigned *seed)
         break;
     case 4:
         sigemptyset(&none);
-        answer = io_pgetevents(ctx, 0, nr, events, &at_once,
-                               random_below(seed, 2) ? &none : NULL);
+        answer = io_pgetevents(ctx, 0, nr, events, &at_once, random_below(seed, 2) ? &none : NULL);
         break;
     case 5:
         answer = io_queue_run(ctx);
@@ -276,7 +272,7 @@ static void drain(struct place *place)
     }
 }
 
-/* Destroys contexts under threads that wait for them, and makes new ones, which get their addresses. */
+/* Destroys contexts under threads that wait for them, and makes new ones at their addresses. */
 static void renew(struct place *place)
 {
     io_context_t ctx;

@@ -263,7 +263,8 @@ mod on_every_machine {
         let mut found = BTreeSet::new();
         for line in symbols.lines().filter(|line| line.contains(' ')) {
             let (kind, name) = line.rsplit_once(' ').expect("a line with a space");
-            // From whichever C library the program is linked with; a weak one does not bring its object.
+            // From whichever C library the program is linked with; a weak one does not bring its
+            // object.
             if reaps() && FROM_LIBC.contains(&name) {
                 let expected = if name == "getauxval" { 'U' } else { 'w' };
                 assert!(kind.ends_with(expected), "{line}");

@@ -1,7 +1,8 @@
 /*
  * Requests of which each script in tools/ must report every one: two threads, iocbs that are used
  * again, calls that take a part, every function that reaps, results of all kinds. Prints them as
- * "opcode fd offset bytes res", in no particular order: what the events said, beside what was asked.
+ * "opcode fd offset bytes res", in no particular order: what the events said, beside what was
+ * asked.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -34,7 +35,8 @@ static void say(const struct iocb *asked, long res)
     const char *op = asked->aio_lio_opcode == IO_CMD_PREAD    ? "pread"
                      : asked->aio_lio_opcode == IO_CMD_PWRITE ? "pwrite"
                                                               : "fsync";
-    printf("%s %d %lld %lu %ld\n", op, asked->aio_fildes, asked->u.c.offset, asked->u.c.nbytes, res);
+    printf("%s %d %lld %lu %ld\n", op, asked->aio_fildes, asked->u.c.offset, asked->u.c.nbytes,
+           res);
 }
 
 static void say_all(const struct io_event *events, int count)
@@ -91,7 +93,7 @@ static void *reads(void *unused)
 static io_context_t shared;
 static struct iocb write_iocbs[WRITES], nothing;
 
-/* Writes into a context that the main thread reaps. Every fifth has one behind it that is refused. */
+/* Writes into a context that the main thread reaps. After every fifth comes one that is refused. */
 static void *writes(void *unused)
 {
     static char data[512];

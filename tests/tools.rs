@@ -1,5 +1,5 @@
-//! The scripts in tools/ see every request of tests/tools.c, with the right result, over the original
-//! and over this library. Order and latencies are free.
+//! The scripts in tools/ see every request of tests/tools.c, with the right result, over the
+//! original and over this library. Order and latencies are free.
 
 mod support;
 
@@ -187,8 +187,8 @@ fn depths_and_latencies_are_counted(library: &Path) {
     let depths = histograms("depth", &output);
     let samples: u64 = depths.iter().flat_map(|(_, rows)| rows.values()).sum();
     assert_eq!(samples, 39, "{said}");
-    // One thread submits and reaps there, so each depth is known: twelve times 8, 4, 1, 1. The chains,
-    // always three, may have a context at the same address.
+    // One thread submits and reaps there, so each depth is known: twelve times 8, 4, 1, 1. The
+    // chains, always three, may have a context at the same address.
     let reader = [("[1]", 2), ("[4, 8)", 1), ("[8, 16)", 12)];
     let mut reader: Rows = reader.map(|(row, count)| (row.to_string(), count)).into();
     let alone = depths.iter().any(|(_, rows)| *rows == reader);
@@ -219,8 +219,8 @@ fn aio_latency() {
     over_both("aio-latency", depths_and_latencies_are_counted);
 }
 
-/// bpftrace finds functions by their bare names, and in a stripped library the first io_getevents may
-/// be the old one. Then the scripts are refused, and do not show something else.
+/// bpftrace finds functions by their bare names, and in a stripped library the first io_getevents
+/// may be the old one. Then the scripts are refused, and do not show something else.
 #[test]
 fn a_stripped_library_is_reported_right_or_refused() {
     if let Some(why) = obstacle() {

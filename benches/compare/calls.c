@@ -4,9 +4,9 @@
  * instruction at a time, by ptrace.
  *
  * A step is an interruption, and what is interrupted inside a restartable sequence (rseq) starts
- * again. So before each step the child's pointer to the sequence is cleared: then the kernel does not
- * know that it is in one, and the count is that of a call that nothing interrupts. Nothing else uses
- * the context, so that is safe. An instruction that repeats itself (rep movs) counts once.
+ * again. So before each step the child's pointer to the sequence is cleared: then the kernel does
+ * not know that it is in one, and the count is that of a call that nothing interrupts. Nothing else
+ * uses the context, so that is safe. An instruction that repeats itself (rep movs) counts once.
  *
  * valgrind and qemu would count too, but give the program no restartable sequences, and the library
  * lets the kernel serve everything there; processors' counters are hidden in many virtual machines.
@@ -151,8 +151,5 @@ int main(int argc, char **argv)
     return 0;
 }
 #else
-int main(void)
-{
-    return REFUSED;
-}
+int main(void) { return REFUSED; }
 #endif

@@ -383,7 +383,9 @@ static double measure(enum kind kind, int way, int n)
         return kind == DEPTH ? uring_depths(direct, n, n == 1 ? 200 : 1000)
                              : uring_batches(kind == TMPFS ? in_memory : cached, n, 2048);
     if (way == 4)
-        return preads(kind == DEPTH ? direct : kind == TMPFS ? in_memory : cached,
+        return preads(kind == DEPTH   ? direct
+                      : kind == TMPFS ? in_memory
+                                      : cached,
                       kind == DEPTH ? 200 : 2048);
     switch (kind) {
     case BATCH:

@@ -259,8 +259,8 @@ fn one_fio(
             .and_then(|field| field.trim_end_matches('%').parse().ok())
             .unwrap_or_else(|| panic!("fio said: {said}"))
     };
-    // Terse version 3 of fio(1): the 8th field is the reads' IOPS, the 49th the writes', the 88th and
-    // the 89th the shares of time in the program and in the kernel.
+    // Terse version 3 of fio(1): the 8th field is the reads' IOPS, the 49th the writes', the 88th
+    // and the 89th the shares of time in the program and in the kernel.
     let operations = field(if pattern == "randread" { 8 } else { 49 });
     let busy = (field(88) + field(89)) / 100.0;
     (operations, busy * 1e9 / operations)

@@ -1,26 +1,26 @@
 /*
- * tails LIBRARY WHO WHAT MILLISECONDS: a thread that makes calls on a context which other threads use
- * too, and how long the worst of them took. One run; prints lines of a name and a figure.
+ * tails LIBRARY WHO WHAT MILLISECONDS: a thread that makes calls on a context which other threads
+ * use too, and how long the worst of them took. One run; prints lines of a name and a figure.
  *
  *   WHO    idle, nice  a thread beside one that does the same at SCHED_IDLE or at nice 19, on a
  *                      processor that it shares with a busy thread: longest
- *          fifo        a SCHED_FIFO thread, once a millisecond, beside one that does the same without
- *                      pause on the same processor: 90 %, 99 %, longest
+ *          fifo        a SCHED_FIFO thread, once a millisecond, beside one that does the same
+ *                      without pause on the same processor: 90 %, 99 %, longest
  *   WHAT   poll        io_getevents of an empty ring, {0, 0}
- *          take        io_submit of a read that is done at once, io_getevents of it; the second alone
- *                      is timed. The other thread submits BATCH at a time and takes one at a time,
- *                      so that it is more often in io_getevents. The busy thread sleeps for an
- *                      instant after each BUSY_MS, so that it interrupts the other more often: few
- *                      of the interruptions hit a take.
- *   WHO    worker      a thread that submits one read at a time, beside two that poll without pause;
- *                      who takes the completion credits it to the worker: operations
- *   WHAT   poll, wait  how the worker reaps: min 1, without or with a timeout. Another may have taken
- *                      the only completion there is, so it cannot wait without one.
+ *          take        io_submit of a read that is done at once, io_getevents of it; the second
+ *                      alone is timed. The other thread submits BATCH at a time and takes one at
+ *                      a time, so that it is more often in io_getevents. The busy thread sleeps for
+ *                      an instant after each BUSY_MS, so that it interrupts the other more often:
+ *                      few of the interruptions hit a take.
+ *   WHO    worker      a thread that submits one read at a time, beside two that poll without
+ *                      pause; who takes the completion credits it to the worker: operations
+ *   WHAT   poll, wait  how the worker reaps: min 1, without or with a timeout. Another may have
+ *                      taken the only completion there is, so it cannot wait without one.
  *
- * Nanoseconds, and operations in a second. In the longest there is not what the thread waited for its
- * processor. Nothing here goes on for longer than the time given and PATIENCE_S: a call that has not
- * returned by then counts with what it has taken so far. Exits with REFUSED if the scheduling policy
- * is not permitted.
+ * Nanoseconds, and operations in a second. In the longest there is not what the thread waited for
+ * its processor. Nothing here goes on for longer than the time given and PATIENCE_S: a call that
+ * has not returned by then counts with what it has taken so far. Exits with REFUSED if the
+ * scheduling policy is not permitted.
  */
 #include "ways.h"
 #include <fcntl.h>

@@ -114,6 +114,15 @@ impl Boot {
         })
     }
 
+    /// Removes what is left, if it was booted: what trials share lives on when all of them have ended.
+    pub fn remove(&self) {
+        if let Some(Ok(life)) = self.life.get() {
+            let place = life.place.path();
+            std::fs::remove_dir_all(place)
+                .unwrap_or_else(|error| panic!("{}: {error}", place.display()));
+        }
+    }
+
     fn live(&self, machine: &Machine) -> Result<Life, String> {
         let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"));
         let place = place.map_err(|error| error.to_string())?;

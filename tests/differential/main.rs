@@ -84,7 +84,11 @@ fn main() -> ExitCode {
             trials.push(Trial::test(name, || lock_test(machine, boot, test)));
         }
     }
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Some(boot) = &machine.boot {
+        boot.remove();
+    }
+    conclusion.exit_code()
 }
 
 /// What a program must print.
