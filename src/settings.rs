@@ -148,9 +148,9 @@ pub fn cpus() -> u32 {
 #[inline(never)]
 fn possible_cpus() -> u32 {
     let mut text = [0_u8; 64];
-    let length = files::beginning(c"/sys/devices/system/cpu/possible", &mut text);
+    let text = files::beginning(c"/sys/devices/system/cpu/possible", &mut text);
     let (mut count, mut first, mut number) = (0, None, 0_u32);
-    for byte in text.iter().take(length) {
+    for byte in text {
         match byte {
             digit @ b'0'..=b'9' => {
                 number = number
@@ -223,6 +223,7 @@ fn is_trusted() -> bool {
 }
 
 /// Whether a value is this string.
+#[inline(never)]
 fn is(value: *const c_char, string: &CStr) -> bool {
     // SAFETY: it is a string.
     unsafe { begins_with(value, string.to_bytes_with_nul()) }

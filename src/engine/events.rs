@@ -39,14 +39,16 @@ const WANTED: u32 = 2;
 
 /// Nobody waits.
 const NONE: u32 = u32::MAX;
+/// The context is being destroyed: nobody is to wait any more.
+const CLOSED: u32 = u32::MAX - 1;
 
 pub struct Events<'a, W> {
     /// A mutex: [`FREE`], [`HELD`] or [`WANTED`].
     pub lock: &'a W,
     /// Requests that have room for their event and are being carried out.
     pub reserved: &'a W,
-    /// How many events some waiter needs at least, less 1 so that a word of zeros says 1; or
-    /// [`NONE`]. A waiter that left by a jump may be meant: then a wake-up finds nobody.
+    /// One less than the number of events that the least demanding waiter needs; or [`NONE`], or
+    /// [`CLOSED`]. That waiter may have left by a jump: then a wake-up finds nobody.
     pub needed: &'a W,
     /// Changes whenever waiters are woken.
     pub changed: &'a W,
@@ -81,6 +83,7 @@ impl<W: Word> Events<'_, W> {
     pub fn append(&self, put: impl FnOnce() -> u32) {
         self.acquire();
         let unread = put();
+        // Nobody has as many as `NONE` and `CLOSED` say.
         let wakes = unread > self.needed.load(Relaxed);
         if wakes {
             self.needed.store(NONE, Relaxed);
@@ -102,26 +105,24 @@ impl<W: Word> Events<'_, W> {
     }
 
     /// Says that this thread is going to wait until `needed` events, at least one, are unread. The
-    /// value of `changed` to sleep on; None if they are there.
+    /// value of `changed` to sleep on; None if they are there, or the context is being destroyed.
     pub fn expect(&self, needed: u32, unread: impl FnOnce() -> u32) -> Option<u32> {
         self.acquire();
         // Under the lock: an event that is added later finds what is written here.
-        let value = (unread() < needed).then(|| {
-            let least = self.needed.load(Relaxed);
-            // Not `NONE` + 1.
-            if least == NONE || least > needed - 1 {
-                self.needed.store(needed - 1, Relaxed);
-            }
+        let least = self.needed.load(Relaxed);
+        let value = (unread() < needed && least != CLOSED).then(|| {
+            self.needed.store(least.min(needed - 1), Relaxed);
             self.changed.load(Relaxed)
         });
         self.release();
         value
     }
 
-    /// Wakes all who wait: the context is being destroyed.
-    pub fn wake(&self) {
+    /// Wakes all who wait, and lets nobody wait any more: the context is being destroyed. A thread that
+    /// came in before, and has not said yet that it waits, finds the mark.
+    pub fn close(&self) {
         self.acquire();
-        self.needed.store(NONE, Relaxed);
+        self.needed.store(CLOSED, Relaxed);
         self.changed.add(1, Release);
         self.release();
         self.changed.wake_all();
@@ -135,6 +136,12 @@ impl<W: Word> Events<'_, W> {
         {
             return;
         }
+        self.acquire_from_others();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn acquire_from_others(&self) {
         // Whoever has slept cannot know whether others still do.
         while self.lock.swap(WANTED, Acquire) != FREE {
             self.lock.sleep(WANTED);

@@ -74,7 +74,7 @@ impl Engine for InLine {
                 memory::unmap(address, length);
                 ctxp.write_unaligned(core::ptr::null_mut());
             }
-            return Err(Errno::EAGAIN);
+            return Err(Errno::EAGAIN); // as if the limit were reached
         }
         // SAFETY: writable.
         unsafe { ctxp.write_unaligned(address as io_context_t) };
@@ -96,6 +96,7 @@ impl Engine for InLine {
         answer
     }
 
+    #[inline(never)]
     unsafe fn wait<T: Timeout + GetEvents>(self, wanted: &Wanted<T>) -> Result {
         // SAFETY: the same contract.
         let deadline = unsafe { Deadline::of(wanted) }?;
@@ -124,6 +125,7 @@ impl Engine for InLine {
         Err(Errno::EINVAL)
     }
 
+    #[inline(never)]
     unsafe fn destroy(self, ctx: io_context_t) -> Result {
         match self.0.is_some_and(|entry| served::remove(entry, ctx)) {
             true => Ok(0),

@@ -99,9 +99,12 @@ unsafe fn climb(
         *first = Some(error);
         match error {
             Errno::EAGAIN => {
-                let asked = check_count(maxevents)?;
+                // A sandbox may say so before the arguments are checked; the last rung does that.
                 // SAFETY: the same contract.
-                if let Some(rung) = unsafe { smaller(asked, ctxp, granted) } {
+                let rung = check_count(maxevents)
+                    .ok()
+                    .and_then(|asked| unsafe { smaller(asked, ctxp, granted) });
+                if let Some(rung) = rung {
                     return Ok(rung);
                 }
             }
@@ -114,12 +117,7 @@ unsafe fn climb(
     }
     *granted = 0;
     // SAFETY: the same contract.
-    match unsafe { InLine(None).set_up(maxevents, ctxp) } {
-        Ok(_) => Ok(Rung::InLine),
-        // No room in the table.
-        Err(Errno::EAGAIN) => Err(first.unwrap_or(Errno::EAGAIN)),
-        Err(error) => Err(error),
-    }
+    unsafe { InLine(None).set_up(maxevents, ctxp) }.map(|_| Rung::InLine)
 }
 
 /// The second and third rung, after EAGAIN.
@@ -224,8 +222,7 @@ fn left_of_limit() -> u32 {
 fn number(path: &CStr) -> Option<u32> {
     let mut text = [0_u8; 16];
     let mut number = None;
-    let length = files::beginning(path, &mut text);
-    for byte in text.iter().take(length) {
+    for byte in files::beginning(path, &mut text) {
         if !byte.is_ascii_digit() {
             break;
         }

@@ -44,6 +44,10 @@ pub struct Entry {
     most: AtomicU32,
     /// Whose it is, where the table is not wiped.
     process: AtomicU32,
+    /// Where the kernel serves a part: how many events are ours and unread, and whether the last call
+    /// that took the kernel's left ours where they are.
+    late: AtomicU32,
+    is_passed_over: AtomicBool,
     lock: AtomicU32,
     reserved: AtomicU32,
     needed: AtomicU32,
@@ -69,6 +73,8 @@ static TABLE: Table = {
         capacity: ZERO,
         most: ZERO,
         process: ZERO,
+        late: ZERO,
+        is_passed_over: AtomicBool::new(false),
         lock: ZERO,
         reserved: ZERO,
         needed: ZERO,
@@ -177,6 +183,19 @@ impl Entry {
         self.most.load(Relaxed)
     }
 
+    /// How many of a short ring's events are ours. Read without a lock, and in memory that stays.
+    pub fn late(&self) -> u32 {
+        self.late.load(Relaxed)
+    }
+
+    pub fn is_passed_over(&self) -> bool {
+        self.is_passed_over.load(Relaxed)
+    }
+
+    pub fn pass_over(&self, passed: bool) {
+        self.is_passed_over.store(passed, Relaxed);
+    }
+
     /// Whether the context is served by this library alone.
     pub fn is_whole(&self) -> bool {
         self.memory.load(Relaxed) == self.handle.load(Relaxed)
@@ -210,6 +229,7 @@ pub fn add(new: &New) -> bool {
     entry.length.store(new.length, Relaxed);
     entry.capacity.store(new.capacity, Relaxed);
     entry.most.store(new.most, Relaxed);
+    entry.late.store(0, Relaxed);
     entry.events().start();
     // Release pairs with the acquires in `find` and `enter`.
     entry.handle.store(new.handle, Release);
@@ -237,7 +257,7 @@ pub fn remove(entry: &'static Entry, ctx: io_context_t) -> bool {
     {
         return false;
     }
-    entry.events().wake();
+    entry.events().close();
     let mut turn = 0;
     while entry.users.load(SeqCst) != 0 {
         match turn {
@@ -359,9 +379,11 @@ impl Inside {
     pub fn append(&self, event: io_event) {
         let memory = self.memory();
         // SAFETY: under the lock, and with room.
-        self.entry
-            .events()
-            .append(|| unsafe { memory.append(event) });
+        self.entry.events().append(|| {
+            let unread = unsafe { memory.append(event) };
+            self.entry.late.store(unread, Relaxed);
+            unread
+        });
     }
 
     /// Takes up to `count` events.
@@ -372,9 +394,11 @@ impl Inside {
         let memory = self.memory();
         // SAFETY: under the lock, and the caller is a reader of the ring's lock, if it has one, so
         // that nobody owns that.
-        self.entry
-            .events()
-            .take(|| unsafe { memory.take(events, count) })
+        self.entry.events().take(|| {
+            let taken = unsafe { memory.take(events, count) };
+            self.entry.late.store(memory.unread(), Relaxed);
+            taken
+        })
     }
 
     pub fn unread(&self) -> u32 {

@@ -91,6 +91,7 @@ impl Engine for ShortRing {
         }
     }
 
+    #[inline(never)]
     unsafe fn wait<T: Timeout + GetEvents>(self, wanted: &Wanted<T>) -> Result {
         // SAFETY: the same contract.
         let deadline = unsafe { Deadline::of(wanted) }?;
@@ -100,23 +101,19 @@ impl Engine for ShortRing {
         }
         let mut taken: c_long = 0;
         loop {
+            let is_over = deadline.left() == 0;
             // SAFETY: the same contract.
-            match unsafe { in_line::take(self.0, wanted, taken) } {
-                Ok(count) => taken += c_long::from(count),
-                Err(_) if taken > 0 => break,
-                Err(error) => return Err(error),
-            }
-            let stay = match taken >= wanted.min_nr {
-                true => 0,
-                false => deadline.left().min(STAY),
+            let answer = match self.0.late() {
+                0 if is_over || taken >= wanted.min_nr => unsafe { self.stay(wanted, taken, 0) },
+                0 => unsafe { self.stay(wanted, taken, deadline.left().min(STAY)) },
+                _ => unsafe { self.from_both(wanted, taken) },
             };
-            // SAFETY: the same contract.
-            match unsafe { self.stay(wanted, taken, stay) } {
+            match answer {
                 Ok(count) => taken += c_long::from(count),
                 Err(_) if taken > 0 => break,
                 Err(error) => return Err(error),
             }
-            if taken >= wanted.min_nr || deadline.left() == 0 {
+            if taken >= wanted.min_nr || is_over {
                 break;
             }
         }
@@ -146,7 +143,7 @@ impl ShortRing {
     /// The context is not destroyed meanwhile.
     pub unsafe fn is_empty(self, ctx: io_context_t) -> bool {
         // SAFETY: the caller's promise.
-        unsafe { self.0.is_empty() && Ring::of_kernel(ctx).is_empty() }
+        self.0.late() == 0 && unsafe { Ring::of_kernel(ctx) }.is_empty()
     }
 
     /// Carries out the request at `rest`.
@@ -169,10 +166,41 @@ impl ShortRing {
         answer
     }
 
+    /// Takes what is ready: the kernel's first, which are older as a rule. If that leaves none of ours
+    /// taken, ours come first the next time, since the kernel may always have as many as are wanted.
+    ///
+    /// # Safety
+    /// As [`Engine::wait`].
+    unsafe fn from_both<T>(self, wanted: &Wanted<T>, taken: c_long) -> Result {
+        let ours_first = self.0.is_passed_over();
+        let mut count = 0;
+        for is_ours in [ours_first, !ours_first] {
+            let before = taken + c_long::from(count);
+            if before >= wanted.nr && count > 0 {
+                break;
+            }
+            // SAFETY: the same contract.
+            let answer = unsafe {
+                match is_ours {
+                    true => in_line::take(self.0, wanted, before),
+                    false => self.stay(wanted, before, 0),
+                }
+            };
+            match answer {
+                Ok(more) => count += more,
+                Err(_) if count > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.0.pass_over(self.0.late() > 0 && !ours_first);
+        Ok(count)
+    }
+
     /// Takes events from the kernel, and waits for them at most so many nanoseconds.
     ///
     /// # Safety
     /// As [`Engine::wait`].
+    #[inline(never)]
     unsafe fn stay<T>(self, wanted: &Wanted<T>, taken: c_long, nanoseconds: i64) -> Result {
         let timeout: timespec = futex::time_of(nanoseconds);
         // More than the ring holds would never be there at a time.

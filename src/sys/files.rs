@@ -201,9 +201,9 @@ pub fn link(path: *const u8, text: &mut [u8]) -> Option<usize> {
     usize::try_from(answer).ok()
 }
 
-/// The first bytes of a file, into `text`. How many; 0 if it cannot be read.
+/// The first bytes of a file, in `text`; none if it cannot be read.
 #[inline(never)]
-pub fn beginning(path: &CStr, text: &mut [u8]) -> usize {
+pub fn beginning<'a>(path: &CStr, text: &'a mut [u8]) -> &'a [u8] {
     // SAFETY: the kernel reads the path, and writes as many bytes as there is room for; the
     // descriptor is our own.
     unsafe {
@@ -216,7 +216,7 @@ pub fn beginning(path: &CStr, text: &mut [u8]) -> usize {
             long(0)
         );
         if fd < 0 {
-            return 0;
+            return &[];
         }
         let read = call!(
             libc::SYS_read,
@@ -225,7 +225,8 @@ pub fn beginning(path: &CStr, text: &mut [u8]) -> usize {
             long(text.len() as _)
         );
         call!(libc::SYS_close, long(fd as _));
-        usize::try_from(read).unwrap_or(0)
+        let length = usize::try_from(read).unwrap_or(0);
+        text.get(..length).unwrap_or(&[])
     }
 }
 
