@@ -3,7 +3,7 @@
 #include "helpers.h"
 #include <sched.h>
 
-/* The kernel hands out places in batches, one for each processor, and who moves leaves some behind. */
+/* The kernel hands out places in batches to each processor; a thread that moves leaves some. */
 static void stay_on_this_processor(void)
 {
     cpu_set_t set;
