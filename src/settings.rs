@@ -56,8 +56,8 @@ fn of_libc() -> &'static OfLibc {
 /// Whether completions may be taken from a ring in user space.
 ///
 /// # Safety
-/// To be called by constructors, while nobody changes the environment. `given` is the third argument
-/// of our own constructor, whatever it is, or null.
+/// To be called by constructors, while nobody changes the environment. `given` is the third
+/// argument of our own constructor, whatever it is, or null.
 pub unsafe fn may_reap_in_user_space(given: Environment) -> bool {
     // SAFETY: the same contract.
     let value = unsafe { variable(REAP, given) };
@@ -65,8 +65,8 @@ pub unsafe fn may_reap_in_user_space(given: Environment) -> bool {
     !value.is_some_and(|value| unsafe { begins_with(value, KERNEL.to_bytes_with_nul()) })
 }
 
-/// The value of a variable, whose name is given with the `=`. Programs that run with more privileges
-/// than their user have none.
+/// The value of a variable, whose name is given with the `=`. Programs that run with more
+/// privileges than their user have none.
 ///
 /// # Safety
 /// See above.
@@ -93,8 +93,8 @@ unsafe fn variable(name: &[u8], given: Environment) -> Option<*const c_char> {
 
 /// The C library's variable; before it is set what the constructor was given, where that is the
 /// environment: glibc runs this library's constructor before its own if it was loaded first, and
-/// gives it to all of them. musl, which has its variable set, gives them nothing, so there `given` is
-/// what the register happened to hold. That there is glibc's function alone does not tell them
+/// gives it to all of them. musl, which has its variable set, gives them nothing, so there `given`
+/// is what the register happened to hold. That there is glibc's function alone does not tell them
 /// apart: programs for glibc that run with musl (gcompat) have it too.
 fn environment(given: Environment) -> Environment {
     let of_libc = of_libc();

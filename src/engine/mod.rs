@@ -1,4 +1,5 @@
-//! What serves contexts: one implementation of the five verbs each. So far there is one, kernel AIO.
+//! What serves contexts: one implementation of the five verbs each. So far there is one, kernel
+//! AIO.
 //!
 //! `context` decides which engine serves a handle (the registry says), and what the ring in the
 //! process's memory answers before an engine is asked.
