@@ -1,5 +1,5 @@
 /* runs: everywhere */
-/* Vectors: many parts, empty parts, parts that cannot be used, and more bytes than one call moves. */
+/* Vectors: many parts, empty parts, unusable parts, and more bytes than one call moves. */
 #include "helpers.h"
 #include <limits.h>
 
@@ -102,7 +102,8 @@ static void more_than_one_call_moves(void)
 {
     int null = open("/dev/null", O_WRONLY);
     size_t gigabyte = (size_t)1 << 30;
-    char *space = mmap(NULL, gigabyte, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *space = mmap(NULL, gigabyte, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                       0);
     int i;
 
     puts("- more bytes than one call moves");

@@ -74,8 +74,9 @@ int main(void)
     for (is_poll = 0; is_poll < 2; is_poll++)
         for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
             long found = capacity(sizes[i], is_poll), expected = expected_capacity(sizes[i], cpus);
-            printf("%s, of a context for %d: %s\n", is_poll ? "polls in flight" : "events not taken",
-                   sizes[i], found == expected ? "as many as computed" : "another number");
+            printf("%s, of a context for %d: %s\n",
+                   is_poll ? "polls in flight" : "events not taken", sizes[i],
+                   found == expected ? "as many as computed" : "another number");
             fprintf(stderr, "%ld, computed %ld\n", found, expected);
         }
     return 0;

@@ -67,7 +67,8 @@ static int reap_by_hand(struct io_event *events)
 
     while (atomic_flag_test_and_set(&lock))
         sched_yield();
-    for (count = 0; count < 2 && ring->head != __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE); count++) {
+    for (count = 0; count < 2 && ring->head != __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE);
+         count++) {
         events[count] = ring->events[ring->head];
         __atomic_store_n(&ring->head, (ring->head + 1) % ring->nr, __ATOMIC_RELEASE);
     }

@@ -1,9 +1,9 @@
 /* runs: against .expected: the original dies where the ring is not mapped */
 /*
  * What a forked child is told of its parent's contexts, which it does not have. It has their rings
- * mapped until the parent destroys them or exits, and since Linux 7.1 not at all. The original reads
- * the ring in every call that reaps, and dies if it is not there; where it lives, it says what
- * crashes_in_child.expected says. Each call is a child's last: a death hides no other answer.
+ * mapped until the parent destroys them or exits, and since Linux 7.1 not at all. The original
+ * reads the ring in every call that reaps, and dies if it is not there; where it lives, it says
+ * what crashes_in_child.expected says. Each call is a child's last: a death hides no other answer.
  */
 #include "helpers.h"
 #include <sys/prctl.h>
@@ -69,17 +69,11 @@ static body *const waits[] = {wait_shortest, wait_a_moment,     wait_for_ever,
             run((bodies)[i_]);                                                                     \
     } while (0)
 
-static void in_a_child(body *last)
-{
-    in_child("child", last);
-}
+static void in_a_child(body *last) { in_child("child", last); }
 
 static body *now;
 
-static void fork_again(void)
-{
-    in_child("child's child", now);
-}
+static void fork_again(void) { in_child("child's child", now); }
 
 static void in_its_child(body *last)
 {
@@ -100,7 +94,7 @@ static void after_its_destroy(body *last)
     in_child("child", destroy_first);
 }
 
-/* The parent's handle stays the parent's: where its ring is not mapped, nothing else comes to lie. */
+/* The parent's handle stays the parent's: nothing else is mapped at the address of its ring. */
 static void make_own_first(void)
 {
     io_context_t own = 0;

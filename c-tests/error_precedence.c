@@ -31,8 +31,7 @@ static void in_a_request(int file, int write_only)
     BOTH("bad fd, resfd is a file", -1, io_set_eventfd(&iocb, file));
     BOTH("resfd is a file, unknown opcode", file,
          (io_set_eventfd(&iocb, file), iocb.aio_lio_opcode = 99));
-    BOTH("bad resfd, unknown opcode", file,
-         (io_set_eventfd(&iocb, -1), iocb.aio_lio_opcode = 99));
+    BOTH("bad resfd, unknown opcode", file, (io_set_eventfd(&iocb, -1), iocb.aio_lio_opcode = 99));
     BOTH("unknown opcode, unknown flag", file,
          (iocb.aio_lio_opcode = 99, iocb.aio_rw_flags = 1 << 30));
     BOTH("bad priority, unknown flag", file,
@@ -53,8 +52,7 @@ static void in_a_request(int file, int write_only)
          (io_prep_preadv(&iocb, file, (struct iovec *)8, 1, -1), iocb.key = 5));
     BOTH("vector of 1025, opened for writing", write_only,
          (io_prep_preadv(&iocb, write_only, &vec, 1025, 0), iocb.key = 5));
-    BOTH("poll of a bad fd, buf", -1,
-         (io_prep_poll(&iocb, -1, 1 << 16), iocb.key = 5));
+    BOTH("poll of a bad fd, buf", -1, (io_prep_poll(&iocb, -1, 1 << 16), iocb.key = 5));
     BOTH("poll, unknown bits and an offset", file,
          (io_prep_poll(&iocb, file, 1 << 16), iocb.u.c.offset = 1, iocb.key = 5));
     BOTH("fsync of a pipe, offset", ends[0],

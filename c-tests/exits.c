@@ -17,7 +17,7 @@ static struct child *self;
 static io_context_t ctx;
 static struct iocb iocbs[IN_FLIGHT], *list[IN_FLIGHT];
 static int came[IN_FLIGHT];
-/* Where the loop takes events to; kept apart, so that the end finds what an interrupted call took. */
+/* The loop's events; kept apart, so that the end finds what an interrupted call took. */
 static struct io_event *events, last[IN_FLIGHT];
 static int file, destroys;
 static char *buffer;

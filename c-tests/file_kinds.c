@@ -73,7 +73,11 @@ static void blocks(const char *what, int fd, int is_write, void (*let_go)(void))
 }
 
 static void write_other_end(void) { NEED(write(other_end, "12345678", 8) == 8); }
-static void empty_other_end(void) { while (read(other_end, buffer, 65536) == 65536); }
+static void empty_other_end(void)
+{
+    while (read(other_end, buffer, 65536) == 65536)
+        ;
+}
 
 int main(void)
 {

@@ -58,7 +58,8 @@ static void reap_its_own(void)
     CALL(io_getevents(own, 1, 1, events, AT_ONCE));
     CALL(io_getevents(own, 1, 1, events, NULL));
     CALL(io_pgetevents(own, 1, 1, events, milliseconds(1), &mask));
-    printf("res %ld, %s\n", (long)events[0].res, events[0].obj == &iocb ? "the request" : "another");
+    printf("res %ld, %s\n", (long)events[0].res,
+           events[0].obj == &iocb ? "the request" : "another");
     CALL(io_queue_run(own));
     CALL(io_getevents(own, 0, 1, events, NULL));
     CALL(io_destroy(own));
@@ -151,7 +152,8 @@ int main(void)
 
     puts("- a child that shares the memory");
     fflush(stdout);
-    child = clone(with_shared_memory, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+    child = clone(with_shared_memory, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD,
+                  NULL);
     NEED(child > 0 && waitpid(child, &status, 0) == child);
     printf("status %d\n", status);
     puts("- a child of vfork");

@@ -114,8 +114,8 @@ static void take_in_handlers(int number)
 }
 
 /*
- * One signal at a time: this requests the next one, so that none can interrupt a wait whose events a
- * handler has just taken.
+ * One signal at a time: this requests the next one, so that none can interrupt a wait whose
+ * events a handler has just taken.
  */
 static void reap_under(void (*handler)(int), int flags)
 {
@@ -171,15 +171,9 @@ static void on_another_stack(void)
     NEED(sigaltstack(&stack, NULL) == 0);
 }
 
-static void polls(void)
-{
-    reap_under(poll_in_handler, 0);
-}
+static void polls(void) { reap_under(poll_in_handler, 0); }
 
-static void waits(void)
-{
-    reap_under(wait_in_handler, SA_RESTART);
-}
+static void waits(void) { reap_under(wait_in_handler, SA_RESTART); }
 
 static void polls_on_another_stack(void)
 {
@@ -187,10 +181,7 @@ static void polls_on_another_stack(void)
     reap_under(poll_in_handler, SA_ONSTACK);
 }
 
-static void handlers_in_handlers(void)
-{
-    reap_under(take_in_handlers, SA_NODEFER);
-}
+static void handlers_in_handlers(void) { reap_under(take_in_handlers, SA_NODEFER); }
 
 static void handlers_in_handlers_on_another_stack(void)
 {

@@ -53,12 +53,9 @@ static int account(int answer, const struct io_event *events)
 }
 
 /* Takes the pages away, so that a take into them is interrupted most often while it writes. */
-static void fault(void)
-{
-    madvise((void *)((uintptr_t)absent / 4096 * 4096), 8192, MADV_DONTNEED);
-}
+static void fault(void) { madvise((void *)((uintptr_t)absent / 4096 * 4096), 8192, MADV_DONTNEED); }
 
-/* Takes what is there, then one event by a poll and one by a wait: all of them, or it is not NULL. */
+/* Takes the ready events, then one by a poll and one by a wait. Says what failed, or NULL. */
 static void *is_not_served(void *unused)
 {
     struct timespec long_enough = {5, 0};
@@ -267,7 +264,8 @@ static void *take_beside(void *unused)
     int turn;
 
     for (turn = 0; !atomic_load(&others_end); turn++)
-        if (account(io_getevents(ctx, turn % 64 == 0, 4, events, turn % 64 == 0 ? &shortly : AT_ONCE),
+        if (account(io_getevents(ctx, turn % 64 == 0, 4, events,
+                                 turn % 64 == 0 ? &shortly : AT_ONCE),
                     events) < 0)
             atomic_fetch_add(&wrong, 1);
     return unused;

@@ -7,12 +7,14 @@
 #include <stddef.h>
 #include <stdio.h>
 
+/* clang-format off */
 #define TYPE_NAME(x)                                                                               \
     _Generic((x), void *: "void *", const void *: "const void *", int: "int",                      \
              unsigned: "unsigned", short: "short", long: "long", unsigned long: "unsigned long",   \
              long long: "long long", struct sockaddr *: "struct sockaddr *",                       \
              const struct iovec *: "const struct iovec *", struct iocb *: "struct iocb *",         \
              default: "another type")
+/* clang-format on */
 #define FIELD(type, field)                                                                         \
     do {                                                                                           \
         type object;                                                                               \
@@ -25,8 +27,9 @@
 /* Whether a function has exactly the type that its documentation gives. */
 #define FUNCTION(name, result, ...)                                                                \
     printf(#name ": %s\n",                                                                         \
-           __builtin_types_compatible_p(__typeof__(&name), result(*)(__VA_ARGS__)) ? "as expected" \
-                                                                                   : "another type")
+           __builtin_types_compatible_p(__typeof__(&name), result (*)(__VA_ARGS__))                \
+               ? "as expected"                                                                     \
+               : "another type")
 #define MACRO(name)                                                                                \
     printf(#name " is %s\n", sizeof(#name) == sizeof(TEXT(name)) ? "no macro" : "a macro")
 #define TEXT(name) #name

@@ -37,8 +37,8 @@ int main(void)
         late += io_getevents(contexts[i], 0, 4, events, AT_ONCE);
         late += io_queue_run(contexts[i]);
     }
-    printf("%ld polled, %ld submitted, %ld reaped, %ld right, %ld more\n", polled, submitted, reaped,
-           right, late);
+    printf("%ld polled, %ld submitted, %ld reaped, %ld right, %ld more\n", polled, submitted,
+           reaped, right, late);
     /* Some go, and others come in their places. */
     for (i = 0; i < CONTEXTS; i += 500) {
         NEED(io_destroy(contexts[i]) == 0);

@@ -172,8 +172,7 @@ static void fields(int fd)
     READ("resfd -1", fd, io_set_eventfd(&iocb, -1));
     READ("resfd is a file", fd, io_set_eventfd(&iocb, fd));
     READ("resfd", fd, io_set_eventfd(&iocb, counter));
-    READ("resfd, opcode 999", fd,
-         (io_set_eventfd(&iocb, counter), iocb.aio_lio_opcode = 999));
+    READ("resfd, opcode 999", fd, (io_set_eventfd(&iocb, counter), iocb.aio_lio_opcode = 999));
     close(counter);
 }
 

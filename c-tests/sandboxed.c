@@ -32,7 +32,8 @@ static void filter_calls(const int *calls, int count, unsigned listed, unsigned 
     struct sock_fprog filter = {(unsigned short)(count + 3), code};
     int i;
 
-    code[0] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    code[0] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                                           offsetof(struct seccomp_data, nr));
     for (i = 0; i < count; i++)
         code[i + 1] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i],
                                                    (unsigned char)(count - i), 0);
@@ -117,7 +118,7 @@ static void restart(const int *calls, int count, unsigned listed, const char *wh
     NEED(0);
 }
 
-/* From its very start without what it needs for anything else, a library has nothing but the call. */
+/* If all other calls are refused from the start, every reap has to be io_getevents(2). */
 static void restart_without_getevents(void)
 {
     static const int calls[] = {SYS_madvise, SYS_membarrier, SYS_futex, GETEVENTS};
@@ -140,10 +141,7 @@ static void restart_without_membarrier(void)
     restart(calls, COUNT(calls), SECCOMP_RET_ERRNO | EPERM, "as ever");
 }
 
-static void as_ever(void)
-{
-    use(context());
-}
+static void as_ever(void) { use(context()); }
 
 static void no_getevents(void)
 {

@@ -2,8 +2,8 @@
 /*
  * Contexts used from where a library that keeps a record of them could lose track: by threads that
  * have a handle before io_setup has returned, by children at addresses that were their parent's,
- * after jumps out of the waiting call, and by signal handlers between any two instructions. (A child
- * beside its parent, with the same thread-local storage: tests/shared_thread_pointer.c.)
+ * after jumps out of the waiting call, and by signal handlers between any two instructions.
+ * (A child beside its parent, with the same thread-local storage: tests/shared_thread_pointer.c.)
  */
 #include "helpers.h"
 #include <pthread.h>
@@ -219,8 +219,8 @@ static void *wait_for_two(void *ctx)
 }
 
 /*
- * Events come and go under a thread that waits for more than there are. Some kernels wake it for each,
- * others when there are enough; on a busy emulated machine that takes its time.
+ * Events come and go under a thread that waits for more than there are. Some kernels wake it
+ * for each, others when there are enough; on a busy emulated machine that takes its time.
  */
 static void a_wait_for_two(void)
 {

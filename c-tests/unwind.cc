@@ -35,10 +35,7 @@ static void throws(io_context_t, struct iocb *, long res, long)
 }
 
 // Outer and inner: the inner one, in the callback, has to run first.
-static void clean(void *name)
-{
-    std::printf("cleaned up: %s\n", static_cast<const char *>(name));
-}
+static void clean(void *name) { std::printf("cleaned up: %s\n", static_cast<const char *>(name)); }
 
 static char in_callback[] = "in the callback", in_thread[] = "in the thread";
 

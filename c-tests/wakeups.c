@@ -185,15 +185,9 @@ static void rounds_of(void *(*first)(void *), void *(*others)(void *), int flags
     CALL(io_destroy(ctx));
 }
 
-static void one_by_one(void)
-{
-    rounds_of(poll_once, poll_once, EFD_SEMAPHORE);
-}
+static void one_by_one(void) { rounds_of(poll_once, poll_once, EFD_SEMAPHORE); }
 
-static void all_that_are_counted(void)
-{
-    rounds_of(poll_for_all, poll_for_all, 0);
-}
+static void all_that_are_counted(void) { rounds_of(poll_for_all, poll_for_all, 0); }
 
 static void preempted(void)
 {

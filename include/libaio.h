@@ -256,8 +256,8 @@ struct iocb {
     unsigned int key;
 #if defined(__LIBAIO_LITTLE_ENDIAN)
     /**
-     * Flags of a read or write, as preadv2(2) and pwritev2(2) take them. Linux has had the field and
-     * the first four since 4.13.
+     * Flags of a read or write, as preadv2(2) and pwritev2(2) take them. Linux has had the field
+     * and the first four since 4.13.
      *   RWF_HIPRI      without effect: nobody polls for the completion
      *   RWF_DSYNC      a write is on the disk when it completes, as with O_DSYNC
      *   RWF_SYNC       likewise, as with O_SYNC
@@ -497,8 +497,9 @@ int io_cancel(io_context_t ctx, struct iocb *iocb, struct io_event *evt);
  * are, and costs no system call.
  *
  * Ready events are copied from the completion ring, which is mapped into the process, without a
- * system call. The kernel is entered only to wait, or when the ring cannot be read safely. With the
- * environment variable LIBAIO_RS_REAP=kernel, read when the library is loaded, it takes all events.
+ * system call. The kernel is entered only to wait, or when the ring cannot be read safely. With
+ * the environment variable LIBAIO_RS_REAP=kernel, read when the library is loaded, it takes all
+ * events.
  *
  * Returns how many were taken, fewer than min_nr if the time is over or a signal arrived, or
  *   -EINVAL   ctx is not a context of this process, or was destroyed meanwhile; min_nr or nr is

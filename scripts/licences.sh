@@ -12,4 +12,4 @@ tools=$PWD/build/tools
 		--version "$version" cargo-deny
 "$tools/bin/cargo-deny" --locked check licenses bans sources
 says=$("$tools/bin/cargo-deny" --version)
-echo "licences: 3 passed, 0 failed (licences, bans, sources), says $says"
+echo "licences: 3 passed, 0 failed (licences, bans, sources), by $says"

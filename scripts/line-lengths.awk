@@ -5,9 +5,6 @@
 FNR == 1 {
 	is_free = FILENAME ~ /(\.svg|\.expected|\.cdx\.json|\/LICENSE-.*|\/Cargo\.lock)$/ ||
 		FILENAME ~ /^\.\/(\.cargo\/|docs\/benchmarks\.md$)/
-	# Not wrapped yet, because others are working on these files.
-	is_free = is_free || FILENAME ~ /^\.\/(src\/|include\/|tests\/differential\/)/ ||
-		FILENAME ~ /^\.\/(c-tests\/.*\.c|docs\/differences\.md|benches\/compare\/report\.rs)$/
 	is_page = FILENAME ~ /\.md$/
 	in_block = is_command = 0
 }

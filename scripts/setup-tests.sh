@@ -13,6 +13,7 @@ purpose=${1:-check}
 # binutils.
 needs() {
     cat <<'EOF'
+clang-format
 codespell
 shellcheck
 EOF

@@ -130,8 +130,8 @@ pub struct iocb {
     pub aio_rw_flags: c_uint,
     /// Set to 0 by io_submit(); io_cancel() wants it so.
     pub key: c_uint,
-    /// Flags of a read or write, as preadv2(2) and pwritev2(2) take them. Linux has had the field and
-    /// the first four since 4.13.
+    /// Flags of a read or write, as preadv2(2) and pwritev2(2) take them. Linux has had the field
+    /// and the first four since 4.13.
     ///   RWF_HIPRI      without effect: nobody polls for the completion
     ///   RWF_DSYNC      a write is on the disk when it completes, as with O_DSYNC
     ///   RWF_SYNC       likewise, as with O_SYNC
@@ -204,8 +204,8 @@ pub struct io_sigset_compat {
 pub type io_callback_t =
     Option<unsafe extern "C" fn(ctx: io_context_t, iocb: *mut iocb, res: c_long, res2: c_long)>;
 
-// The kernel's layout (struct iocb and struct io_event in aio_abi.h), the same on every machine: each
-// field is 64 bits wide or the half of one that the byte order says.
+// The kernel's layout (struct iocb and struct io_event in aio_abi.h), the same on every machine:
+// each field is 64 bits wide or the half of one that the byte order says.
 const _: () = {
     use core::mem::{offset_of, size_of};
     /// Where a pointer or a `long` lies in its 64 bits.

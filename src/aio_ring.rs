@@ -1,6 +1,6 @@
-//! The completion ring: `struct aio_ring` in `fs/aio.c`, which the kernel maps into the process at the
-//! address that is the context's handle. First how the library reads it, then how the library writes
-//! one of its own, where it stands in for the kernel.
+//! The completion ring: `struct aio_ring` in `fs/aio.c`, which the kernel maps into the process at
+//! the address that is the context's handle. First how the library reads it, then how the library
+//! writes one of its own, where it stands in for the kernel.
 
 use crate::abi::{io_context_t, io_event};
 use crate::sys::restartable::Section;
@@ -192,8 +192,8 @@ impl Completions {
     }
 }
 
-/// A ring in memory of this library's, which it fills as the kernel does its own: events are added at
-/// the tail, under a lock (`engine/events.rs`), and taken at the head.
+/// A ring in memory of this library's, which it fills as the kernel does its own: events are added
+/// at the tail, under a lock (`engine/events.rs`), and taken at the head.
 #[derive(Clone, Copy)]
 pub struct Memory<'a>(&'a Header);
 
@@ -206,8 +206,8 @@ pub fn size_for(maxevents: u32, cpus: u32, page: usize) -> (usize, u32) {
     (bytes, ((bytes - HEADER_LENGTH as usize) / BLOCK) as u32)
 }
 
-/// How many of a ring's slots the kernel fills: it hands them to the CPUs in batches, and a batch that
-/// is not whole is never handed out (`req_batch` in `fs/aio.c`).
+/// How many of a ring's slots the kernel fills: it hands them to the CPUs in batches, and a batch
+/// that is not whole is never handed out (`req_batch` in `fs/aio.c`).
 pub fn capacity(slots: u32, cpus: u32) -> u32 {
     let usable = slots.saturating_sub(1);
     let batches = core::num::NonZeroU32::new(cpus.saturating_mul(4)).map_or(usable, |n| usable / n);
@@ -245,8 +245,8 @@ impl<'a> Memory<'a> {
         unsafe { (address as *mut Header).write(header) };
     }
 
-    /// Programs that reap by themselves may leave anything in `head`; the kernel takes it modulo the
-    /// slots too.
+    /// Programs that reap by themselves may leave anything in `head`; the kernel takes it modulo
+    /// the slots too.
     fn head_and_tail(self) -> (u32, u32) {
         // Acquire pairs with the release by which an owner, or a program, moves the head: the slots
         // have been read before they are written again.
@@ -287,8 +287,8 @@ impl<'a> Memory<'a> {
         let tail = self.0.tail.load(Ordering::Relaxed);
         // SAFETY: between tail and head, so nobody else uses the slot.
         unsafe { self.slot(tail).write(event) };
-        // Release pairs with the acquire in `Ring::is_empty` and in the section that reads the header:
-        // whoever sees the tail sees the event.
+        // Release pairs with the acquire in `Ring::is_empty` and in the section that reads the
+        // header: whoever sees the tail sees the event.
         self.0.tail.store(self.after(tail), Ordering::Release);
         self.unread()
     }
@@ -331,8 +331,8 @@ impl Ring<'_> {
         self.0.nr
     }
 
-    /// Makes programs that reap by themselves call the library instead: they look for the magic number
-    /// first, as the original does. The kernel never reads it.
+    /// Makes programs that reap by themselves call the library instead: they look for the magic
+    /// number first, as the original does. The kernel never reads it.
     pub fn hide(self) {
         self.0.magic.store(0, Ordering::Relaxed);
     }

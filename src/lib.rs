@@ -1,7 +1,7 @@
 //! libaio-rs: the library over Linux kernel AIO, `libaio.so.1`, in Rust.
 //!
-//! The way of a request, which is also the order of the modules, from the top down. Each imports only
-//! what stands below it.
+//! The way of a request, which is also the order of the modules, from the top down. Each imports
+//! only what stands below it.
 //!
 //! ```text
 //!   struct iocb                     C program                     struct io_event
@@ -23,8 +23,8 @@
 //! one setting (`settings`).
 //!
 //! Every call answers with a number at or above 0, or with a negated error number; the C
-//! library's `errno` is never touched. Nothing here allocates, prints, starts a thread or installs a
-//! signal handler.
+//! library's `errno` is never touched. Nothing here allocates, prints, starts a thread or installs
+//! a signal handler.
 
 #![no_std]
 #![deny(missing_docs)]

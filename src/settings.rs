@@ -1,8 +1,8 @@
 //! What the environment may change, and what the machine is like.
 //!
-//! `LIBAIO_RS_REAP` is for programs that `lock.rs` cannot protect from themselves: those that mix this
-//! library's calls with raw `io_getevents` system calls, at the same time, on the same context.
-//! `LIBAIO_RS_ENGINE` says what to do where the kernel refuses a context.
+//! `LIBAIO_RS_REAP` is for programs that `lock.rs` cannot protect from themselves: those that mix
+//! this library's calls with raw `io_getevents` system calls, at the same time, on the same
+//! context. `LIBAIO_RS_ENGINE` says what to do where the kernel refuses a context.
 //!
 //! The environment is read when the library is loaded, and never again: later it may not be read
 //! beside a `setenv()` in another thread, nor in a signal handler.
@@ -75,8 +75,8 @@ fn of_libc() -> &'static OfLibc {
 /// Whether completions may be taken from a ring in user space.
 ///
 /// # Safety
-/// To be called by constructors, while nobody changes the environment. `given` is the third argument
-/// of our own constructor, whatever it is, or null.
+/// To be called by constructors, while nobody changes the environment. `given` is the third
+/// argument of our own constructor, whatever it is, or null.
 #[cfg(reaps_in_user_space)]
 pub unsafe fn may_reap_in_user_space(given: Environment) -> bool {
     // SAFETY: the same contract.
@@ -170,8 +170,8 @@ fn possible_cpus() -> u32 {
     count
 }
 
-/// The value of a variable, whose name is given with the `=`. Programs that run with more privileges
-/// than their user have none.
+/// The value of a variable, whose name is given with the `=`. Programs that run with more
+/// privileges than their user have none.
 ///
 /// # Safety
 /// See above.
@@ -199,8 +199,8 @@ unsafe fn variable(name: &[u8], given: Environment) -> Option<*const c_char> {
 
 /// The C library's variable; before it is set what the constructor was given, where that is the
 /// environment: glibc runs this library's constructor before its own if it was loaded first, and
-/// gives it to all of them. musl, which has its variable set, gives them nothing, so there `given` is
-/// what the register happened to hold. That there is glibc's function alone does not tell them
+/// gives it to all of them. musl, which has its variable set, gives them nothing, so there `given`
+/// is what the register happened to hold. That there is glibc's function alone does not tell them
 /// apart: programs for glibc that run with musl (gcompat) have it too.
 fn environment(given: Environment) -> Environment {
     let of_libc = of_libc();

@@ -35,7 +35,8 @@ static const struct interface {
 #if defined(__x86_64__) || defined(__i386__)
 #define X32 0x40000000
     {AUDIT_ARCH_X86_64, {206, 207, 209, 210, 208, 333, 333}},
-    {AUDIT_ARCH_X86_64, {X32 | 543, X32 | 207, X32 | 544, X32 | 210, X32 | 208, X32 | 333, X32 | 333}},
+    {AUDIT_ARCH_X86_64,
+     {X32 | 543, X32 | 207, X32 | 544, X32 | 210, X32 | 208, X32 | 333, X32 | 333}},
     {AUDIT_ARCH_I386, {245, 246, 248, 249, 247, 385, 416}},
 #elif defined(__aarch64__) || defined(__arm__)
     {AUDIT_ARCH_AARCH64, {0, 1, 2, 3, 4, 292, 292}},
@@ -52,20 +53,15 @@ enum { INTERFACES = sizeof(interfaces) / sizeof(interfaces[0]) };
 static struct sock_filter code[INTERFACES * (CALLS + 8) + 8];
 static unsigned short length;
 
-static void add(unsigned short what, unsigned operand, unsigned char if_true, unsigned char if_false)
+static void add(unsigned short what, unsigned operand, unsigned char if_true,
+                unsigned char if_false)
 {
     code[length++] = (struct sock_filter){what, if_true, if_false, operand};
 }
 
-static void load(size_t offset)
-{
-    add(BPF_LD | BPF_W | BPF_ABS, (unsigned)offset, 0, 0);
-}
+static void load(size_t offset) { add(BPF_LD | BPF_W | BPF_ABS, (unsigned)offset, 0, 0); }
 
-static void answer(unsigned action)
-{
-    add(BPF_RET | BPF_K, action, 0, 0);
-}
+static void answer(unsigned action) { add(BPF_RET | BPF_K, action, 0, 0); }
 
 /* Each part is jumped over as a whole if it is about another interface or call. */
 static void kill_for_unknown_architectures(void)
@@ -74,7 +70,8 @@ static void kill_for_unknown_architectures(void)
 
     load(offsetof(struct seccomp_data, arch));
     for (i = 0; i < INTERFACES; i++)
-        add(BPF_JMP | BPF_JEQ | BPF_K, interfaces[i].architecture, (unsigned char)(INTERFACES - i), 0);
+        add(BPF_JMP | BPF_JEQ | BPF_K, interfaces[i].architecture, (unsigned char)(INTERFACES - i),
+            0);
     answer(SECCOMP_RET_KILL_PROCESS);
 }
 

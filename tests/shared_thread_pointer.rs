@@ -7,7 +7,7 @@ mod support;
 
 use std::path::Path;
 use std::process::Command;
-use support::{attempt, cc, original, ours, report, result, root, run, scratch, skip, text};
+use support::{attempt, compile, original, ours, report, result, scratch, skip, text};
 
 const TWICE_OR_LOST: i32 = 3;
 
@@ -16,21 +16,7 @@ const TWICE_OR_LOST: i32 = 3;
 fn takes(library: &Path, arguments: &[&str], expected: &[i32]) {
     let place = scratch();
     let program = place.path().join("program");
-    run(cc()
-        .args([
-            "-std=gnu11",
-            "-O2",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-pthread",
-        ])
-        .arg("-I")
-        .arg(&ours().include)
-        .arg("-o")
-        .arg(&program)
-        .arg(root().join("tests/shared_thread_pointer.c"))
-        .arg(library));
+    compile("shared_thread_pointer.c", &program, library);
     let seconds = match std::env::var_os("LIBAIO_RS_LONG") {
         Some(_) => "60",
         None => "3",

@@ -7,27 +7,13 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
-use support::{attempt, cargo_build_with, cc, original, ours, report, root, run, scratch, text};
+use support::{attempt, cargo_build_with, compile, original, ours, report, scratch, text};
 
 /// Builds and runs it, with the library at a path.
 fn stress(library: &Path, arguments: &[&str]) -> (Command, Output) {
     let place = scratch();
     let program = place.path().join("stress");
-    run(cc()
-        .args([
-            "-std=gnu11",
-            "-O2",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-pthread",
-        ])
-        .arg("-I")
-        .arg(&ours().include)
-        .arg("-o")
-        .arg(&program)
-        .arg(root().join("tests/stress.c"))
-        .arg(library));
+    compile("stress.c", &program, library);
     let mut command = Command::new(&program);
     command
         .current_dir(place.path())

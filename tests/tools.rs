@@ -6,25 +6,11 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
-use support::{attempt, cc, has, original, ours, report, root, run, scratch, skip, text};
+use support::{attempt, compile, has, original, ours, report, root, run, scratch, skip, text};
 
 /// Builds the program in `place`, against the library that it then runs over.
 fn build(place: &Path, library: &Path) {
-    run(cc()
-        .args([
-            "-std=gnu11",
-            "-O2",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-pthread",
-        ])
-        .arg("-I")
-        .arg(&ours().include)
-        .arg("-o")
-        .arg(place.join("program"))
-        .arg(root().join("tests/tools.c"))
-        .arg(library));
+    compile("tools.c", &place.join("program"), library);
 }
 
 /// Why nothing can be traced here.

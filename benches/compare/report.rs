@@ -58,7 +58,8 @@ pub fn table(
 
 fn times(out: &mut String, micro: &[Row]) {
     out.push_str(
-        "\nTime, as a multiple of the original's in the same round: the median, and the quartiles.\n\n\
+        "\nTime, as a multiple of the original's in the same round: the median, and the \
+         quartiles.\n\n\
          | | original, ns | **ours** | by hand | io_uring | pread |\n|---|---:|---|---|---|---|\n",
     );
     for row in micro {
@@ -83,8 +84,8 @@ fn is_single_call(row: &Row) -> bool {
 fn single_calls(out: &mut String, micro: &[Row]) {
     out.push_str(
         "\nThe rows of single calls, in nanoseconds (median). *Beside a thread that waits*: in the \
-         kernel, for an event of the same context. *2 threads at once*: on one context, the mean of \
-         the two; 2,000 divided by it is how many million polls they make in a second.\n\n",
+         kernel, for an event of the same context. *2 threads at once*: on one context, the mean \
+         of the two; 2,000 divided by it is how many million polls they make in a second.\n\n",
     );
     out.push_str("| | original | **ours** | by hand |\n|---|---:|---:|---:|\n");
     for row in micro.iter().filter(|row| is_single_call(row)) {
@@ -104,23 +105,25 @@ fn beside_others(out: &mut String, tails: &[Row]) {
     let _ = write!(
         out,
         "\nTails: how long single calls of a thread take beside other threads that use the same \
-         context. Both libraries in turn, {} times each: the median of the runs, and the worst run. \
-         The longest call of a run is one sample. What the thread waited for its processor, because \
-         the machine gave it to something else, is taken off it.\n\n\
+         context. Both libraries in turn, {} times each: the median of the runs, and the worst \
+         run. The longest call of a run is one sample. What the thread waited for its processor, \
+         because the machine gave it to something else, is taken off it.\n\n\
          - *poll*: `io_getevents` with {{0, 0}} on an empty ring; *take*: `io_getevents` of one \
          ready completion, of a read of `/dev/zero`.\n\
-         - *beside SCHED_IDLE*, *beside nice 19*: a thread with a processor for itself, and another \
-         of that priority that does the same on a processor that it shares with a busy thread. For \
-         takes, the other submits 64 reads at a time, and the busy thread sleeps 0.1 ms after every \
-         10 ms: that interrupts the other more often, since few interruptions hit a take, and for \
-         10 ms at a time. Runs of 3 s.\n\
-         - *SCHED_FIFO*: a thread that makes one such call in a millisecond, on one processor with an \
-         ordinary thread that makes them without pause (takes: 64 reads at a time). Runs of 1 s.\n\
+         - *beside SCHED_IDLE*, *beside nice 19*: a thread with a processor for itself, and \
+         another of that priority that does the same on a processor that it shares with a busy \
+         thread. For takes, the other submits 64 reads at a time, and the busy thread sleeps 0.1 \
+         ms after every 10 ms: that interrupts the other more often, since few interruptions hit a \
+         take, and for 10 ms at a time. Runs of 3 s.\n\
+         - *SCHED_FIFO*: a thread that makes one such call in a millisecond, on one processor with \
+         an ordinary thread that makes them without pause (takes: 64 reads at a time). Runs \
+         of 1 s.\n\
          - *worker*: a thread that submits one read at a time and reaps it with `min_nr` 1, beside \
          two that poll without pause. Whoever takes the completion, the operation is done. One row \
          with a timeout of 0; one with 1 µs, which the timer makes some 60, and which the worker \
          sleeps out whenever a poller was quicker. So more operations there mean that pollers won \
-         less often, not that anything is faster; none mean that the worker starves. Runs of 0.5 s.\n\n",
+         less often, not that anything is faster; none mean that the worker starves. Runs \
+         of 0.5 s.\n\n",
         runs.unwrap_or(0)
     );
     out.push_str("| | original | worst run | **ours** | worst run |\n|---|---:|---:|---:|---:|\n");
@@ -175,8 +178,9 @@ fn duration(nanoseconds: f64) -> String {
 
 fn counts(out: &mut String, instructions: &[Row]) {
     out.push_str(
-        "\nInstructions in user space of one call, from the function's first to its return, counted \
-         in single steps that restart nothing (calls.c); and how many of them are system calls:\n\n",
+        "\nInstructions in user space of one call, from the function's first to its return, \
+         counted in single steps that restart nothing (calls.c); and how many of them are \
+         system calls:\n\n",
     );
     out.push_str("| | original | calls | **ours** | calls |\n|---|---:|---:|---:|---:|\n");
     for row in instructions {
@@ -192,8 +196,8 @@ fn counts(out: &mut String, instructions: &[Row]) {
 
 fn programs(out: &mut String, fio: &[Row], cpu: &[Row]) {
     out.push_str(
-        "\nfio: operations in a second, and processor time for each, as multiples of those over the \
-         original:\n\n\
+        "\nfio: operations in a second, and processor time for each, as multiples of those over \
+         the original:\n\n\
          | | original, IOPS | **ours** | original, ns | **ours** |\n|---|---:|---|---:|---|\n",
     );
     for (row, time) in fio.iter().zip(cpu) {
@@ -293,7 +297,8 @@ fn plot(micro: &[Row], fio: &[Row]) {
     let script = format!(
         "set terminal svg noenhanced size 900,{height} font 'sans,12' background '#ffffff'\n\
          set output '{output}'\n\
-         set title 'Time, as a multiple of libaio 0.3.113 (median and quartiles; shorter is faster)'\n\
+         set title 'Time, as a multiple of libaio 0.3.113 (median and quartiles; shorter is \
+         faster)'\n\
          set yrange [{count}-0.4:-0.6]\n\
          set xrange [0:1.3]\n\
          set grid xtics lc rgb '#dddddd'\n\

@@ -198,8 +198,9 @@ pub unsafe extern "C" fn io_cancel(
 /// are, and costs no system call.
 ///
 /// Ready events are copied from the completion ring, which is mapped into the process, without a
-/// system call. The kernel is entered only to wait, or when the ring cannot be read safely. With the
-/// environment variable LIBAIO_RS_REAP=kernel, read when the library is loaded, it takes all events.
+/// system call. The kernel is entered only to wait, or when the ring cannot be read safely. With
+/// the environment variable LIBAIO_RS_REAP=kernel, read when the library is loaded, it takes all
+/// events.
 ///
 /// Returns how many were taken, fewer than min_nr if the time is over or a signal arrived, or
 ///   -EINVAL   ctx is not a context of this process, or was destroyed meanwhile; min_nr or nr is

@@ -1,10 +1,10 @@
-//! Contexts: which engine serves a handle, and what the ring in this process's memory answers before
-//! the engine is asked. This is the one place where that is decided; the C functions hand every call
-//! on to the functions below.
+//! Contexts: which engine serves a handle, and what the ring in this process's memory answers
+//! before the engine is asked. This is the one place where that is decided; the C functions hand
+//! every call on to the functions below.
 //!
 //! The ring answers for contexts that this library set up and that are still listed
-//! (`getevents.rs`, `registry.rs`). For any other handle the engine is asked: for a context that the
-//! program created with the raw system call, a ring moved by `mremap(2)`, a context that was
+//! (`getevents.rs`, `registry.rs`). For any other handle the engine is asked: for a context that
+//! the program created with the raw system call, a ring moved by `mremap(2)`, a context that was
 //! destroyed, or a number that never was one. A handle may be anything at all.
 //!
 //! The engine is the kernel's AIO, unless the environment allows another (`settings.rs`); then the

@@ -27,8 +27,8 @@ const SETS: usize = 512;
 #[repr(align(64))]
 struct Set([AtomicUsize; WAYS]);
 
-/// Alone on its pages, of whatever size, because the kernel wipes whole ones: 4 KiB on some machines,
-/// up to 64 KiB on the others.
+/// Alone on its pages, of whatever size, because the kernel wipes whole ones: 4 KiB on some
+/// machines, up to 64 KiB on the others.
 #[cfg_attr(pages_of_4_kib, repr(align(4096)))]
 #[cfg_attr(not(pages_of_4_kib), repr(align(65536)))]
 struct Pages {
@@ -59,8 +59,8 @@ static WIPED: Pages = Pages {
     listing: [ZERO; SETS],
 };
 
-/// Fault injection: disables the locks, so that tests/stress.rs can prove it would notice. Needs both
-/// the cfg and the variable, so one left set by accident cannot build an unsafe library.
+/// Fault injection: disables the locks, so that tests/stress.rs can prove it would notice. Needs
+/// both the cfg and the variable, so one left set by accident cannot build an unsafe library.
 const WITHOUT_LOCK: bool = cfg!(without_exclusion);
 const _: () = assert!(
     !WITHOUT_LOCK || option_env!("LIBAIO_RS_WITHOUT_EXCLUSION").is_some(),
@@ -235,9 +235,9 @@ pub fn add(address: usize, call: Call) {
         return;
     }
     let set = set_of(address);
-    // One at a time, or one ring could get two entries: another thread may destroy this ring and set
-    // up the next one at its address meanwhile. That one is not listed then; nobody waits here. If
-    // this thread never comes back, no ring is listed in this set any more.
+    // One at a time, or one ring could get two entries: another thread may destroy this ring and
+    // set up the next one at its address meanwhile. That one is not listed then; nobody waits here.
+    // If this thread never comes back, no ring is listed in this set any more.
     let listing = &WIPED.listing[set];
     if listing
         .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)

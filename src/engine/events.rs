@@ -1,5 +1,5 @@
-//! The events of a context that this library serves: room for them, their order, and the threads that
-//! wait for them. It takes the place of `ctx_lock`, `reqs_available` and the wait queue in the
+//! The events of a context that this library serves: room for them, their order, and the threads
+//! that wait for them. It takes the place of `ctx_lock`, `reqs_available` and the wait queue in the
 //! kernel's `fs/aio.c`.
 //!
 //! Four words. A thread that holds the lock has blocked its signals, so it neither leaves by a jump
@@ -118,8 +118,8 @@ impl<W: Word> Events<'_, W> {
         value
     }
 
-    /// Wakes all who wait, and lets nobody wait any more: the context is being destroyed. A thread that
-    /// came in before, and has not said yet that it waits, finds the mark.
+    /// Wakes all who wait, and lets nobody wait any more: the context is being destroyed. A thread
+    /// that came in before, and has not said yet that it waits, finds the mark.
     pub fn close(&self) {
         self.acquire();
         self.needed.store(CLOSED, Relaxed);

@@ -1,6 +1,6 @@
 //! A context without the kernel: memory shaped like a ring, and every request carried out inside
-//! io_submit(), where the kernel's AIO carries out buffered I/O too. There is no thread, so nothing is
-//! in flight when io_submit() returns.
+//! io_submit(), where the kernel's AIO carries out buffered I/O too. There is no thread, so nothing
+//! is in flight when io_submit() returns.
 
 use super::request;
 use super::served::{self, Entry, Inside, New};
@@ -24,7 +24,8 @@ const MOST: u32 = 0x1000_0000 / 32 / 2;
 #[derive(Clone, Copy)]
 pub struct InLine(pub Option<&'static Entry>);
 
-/// What the kernel says of a number of requests, whatever its limit is. `ioctx_alloc` in `fs/aio.c`.
+/// What the kernel says of a number of requests, whatever its limit is. `ioctx_alloc` in
+/// `fs/aio.c`.
 pub fn check_count(maxevents: c_int) -> core::result::Result<u32, Errno> {
     match maxevents as u32 {
         0 => Err(Errno::EINVAL),
@@ -169,8 +170,8 @@ pub enum Deadline {
 }
 
 impl Deadline {
-    /// As `read_events` and its callers in `fs/aio.c` take a timeout: nanoseconds are added up, and a
-    /// negative time is no limit. `EFAULT` if it cannot be read.
+    /// As `read_events` and its callers in `fs/aio.c` take a timeout: nanoseconds are added up, and
+    /// a negative time is no limit. `EFAULT` if it cannot be read.
     ///
     /// # Safety
     /// As [`Engine::wait`].
@@ -237,8 +238,13 @@ unsafe fn wait<T>(
                     Err(interrupted.then_some(Errno::EINTR))
                 } else if mask.is_null() {
                     let needed = (wanted.min_nr - taken).min(c_long::from(u32::MAX >> 1)) as u32;
-                    served::sleep(entry, wanted.ctx, needed.min(entry.capacity()), deadline.time())
-                        .map_err(Some)
+                    served::sleep(
+                        entry,
+                        wanted.ctx,
+                        needed.min(entry.capacity()),
+                        deadline.time(),
+                    )
+                    .map_err(Some)
                 } else {
                     // Nothing wakes this thread but signals, so it looks by itself.
                     pause = (pause * 2).min(10_000_000);

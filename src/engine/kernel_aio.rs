@@ -45,8 +45,8 @@ impl Engine for KernelAio {
     }
 }
 
-/// Whether an error comes from a kernel without AIO, or from a sandbox that refuses all of it. Kernel AIO
-/// itself says EPERM only of a request's priority or flags.
+/// Whether an error comes from a kernel without AIO, or from a sandbox that refuses all of it.
+/// Kernel AIO itself says EPERM only of a request's priority or flags.
 pub fn is_refused(error: Errno) -> bool {
     let looks_refused = || {
         // SAFETY: nobody's context, and nothing is written.

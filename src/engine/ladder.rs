@@ -1,7 +1,8 @@
 //! Who serves a new context: the kernel, if it does; what comes after that is a ladder.
 //!
 //! 1. The kernel's context, as asked for.
-//! 2. After EAGAIN, the same ring for a smaller count. The kernel counts against `fs.aio-max-nr` what
+//! 2. After EAGAIN, the same ring for a smaller count. The kernel counts against `fs.aio-max-nr`
+//! what
 //!    was asked for, but builds a ring for four requests for each possible CPU at least, in whole
 //!    pages. Two contexts with the same number of slots differ in nothing but that count.
 //! 3. A smaller ring, `short_ring.rs`.
@@ -211,7 +212,10 @@ fn least_with_ring_of(asked: u32) -> u32 {
 
 /// What the limit leaves at this moment, or no limit if it cannot be read.
 fn left_of_limit() -> u32 {
-    match (number(c"/proc/sys/fs/aio-max-nr"), number(c"/proc/sys/fs/aio-nr")) {
+    match (
+        number(c"/proc/sys/fs/aio-max-nr"),
+        number(c"/proc/sys/fs/aio-nr"),
+    ) {
         (Some(most), Some(used)) => most.saturating_sub(used),
         _ => u32::MAX,
     }
@@ -232,8 +236,8 @@ fn number(path: &CStr) -> Option<u32> {
     number
 }
 
-/// Reads what the ladder needs to know, while the program has not begun to restrict itself: the first two
-/// rungs then make no call but io_setup().
+/// Reads what the ladder needs to know, while the program has not begun to restrict itself: the
+/// first two rungs then make no call but io_setup().
 pub fn prepare() {
     settings::cpus();
     TAKES_BY_ITSELF.store(read_whether_it_takes_by_itself(), Relaxed);
@@ -254,8 +258,8 @@ fn read_whether_it_takes_by_itself() -> bool {
     TAKE_BY_THEMSELVES.iter().any(|name| is_named(&path, name))
 }
 
-/// Whether the last part of a path, which ends with a zero, is this name. What a file that was replaced
-/// meanwhile is called has a space behind its name.
+/// Whether the last part of a path, which ends with a zero, is this name. What a file that was
+/// replaced meanwhile is called has a space behind its name.
 #[inline(never)]
 fn is_named(path: &[u8; 256], name: &[u8]) -> bool {
     // How much of the name has been found, if what came before was a slash.

@@ -1,10 +1,10 @@
 //! What serves contexts: one implementation of the five verbs each.
 //!
-//! `context` decides which engine serves a handle, and what the ring in the process's memory answers
-//! before an engine is called. Unless the environment says otherwise, there is only kernel AIO. The
-//! others serve what the kernel refuses (`ladder.rs`): both carry requests out in the thread
-//! that submits them (`request.rs`, `transfer.rs`), and keep their events (`events.rs`) in memory of
-//! their own, which a table lists (`served.rs`).
+//! `context` decides which engine serves a handle, and what the ring in the process's memory
+//! answers before an engine is called. Unless the environment says otherwise, there is only kernel
+//! AIO. The others serve what the kernel refuses (`ladder.rs`): both carry requests out in the
+//! thread that submits them (`request.rs`, `transfer.rs`), and keep their events (`events.rs`) in
+//! memory of their own, which a table lists (`served.rs`).
 
 mod events;
 mod in_line;
@@ -21,8 +21,8 @@ use crate::timeout::Timeout;
 use in_line::InLine;
 pub use kernel_aio::{GetEvents, KernelAio};
 pub use ladder::{handle_at, set_up, Mode, Rung};
-use short_ring::ShortRing;
 use libc::{c_int, c_long, sigset_t};
+use short_ring::ShortRing;
 
 /// What io_getevents() and io_pgetevents() are asked for, with either form of the timeout.
 #[derive(Clone, Copy)]
@@ -119,7 +119,6 @@ impl Server {
         }
     }
 }
-
 
 macro_rules! serve {
     ($server:expr, $engine:ident => $call:expr) => {

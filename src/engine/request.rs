@@ -63,8 +63,8 @@ pub unsafe fn submit(inside: &Inside, at: *mut iocb, proven: &mut Proven) -> Res
 }
 
 /// Whether a request may be served by this library although its context is the kernel's: not if the
-/// program may look for its event in the kernel's ring, as those with eventfds do, nor a poll, which
-/// would not be finished at once.
+/// program may look for its event in the kernel's ring, as those with eventfds do, nor a poll,
+/// which would not be finished at once.
 fn can_be_late(request: &iocb, common: &io_iocb_common) -> bool {
     common.flags & RESFD == 0 && request.aio_lio_opcode != io_iocb_cmd::IO_CMD_POLL as i16
 }
@@ -223,8 +223,8 @@ fn path_of(fd: c_int) -> [u8; 40] {
     path
 }
 
-/// Adds 1, as `eventfd_signal` does, if the file is still an eventfd and has not reached its highest
-/// value, at which a write would block.
+/// Adds 1, as `eventfd_signal` does, if the file is still an eventfd and has not reached its
+/// highest value, at which a write would block.
 #[inline(never)]
 fn signal(fd: c_int) {
     // SAFETY: no mask.

@@ -1,11 +1,12 @@
-//! The contexts that this library serves, wholly (`in_line.rs`) or in part (`short_ring.rs`): a fixed
-//! table like that of the registry, so that neither memory nor a lock is needed to look in it.
+//! The contexts that this library serves, wholly (`in_line.rs`) or in part (`short_ring.rs`): a
+//! fixed table like that of the registry, so that neither memory nor a lock is needed to look in
+//! it.
 //!
 //! A thread that uses a context's memory is counted in its entry, and blocks its signals as long:
 //! so it comes back, whatever handlers do, and io_destroy can wait for it.
 //!
-//! A forked child finds the table empty. The kernel wipes its pages; where it does not (emulators say
-//! that they do, and do nothing), each entry says whose it is.
+//! A forked child finds the table empty. The kernel wipes its pages; where it does not (emulators
+//! say that they do, and do nothing), each entry says whose it is.
 
 use super::events::{Events, Word};
 use crate::abi::{io_context_t, io_event};
@@ -44,8 +45,8 @@ pub struct Entry {
     most: AtomicU32,
     /// Whose it is, where the table is not wiped.
     process: AtomicU32,
-    /// Where the kernel serves a part: how many events are ours and unread, and whether the last call
-    /// that took the kernel's left ours where they are.
+    /// Where the kernel serves a part: how many events are ours and unread, and whether the last
+    /// call that took the kernel's left ours where they are.
     late: AtomicU32,
     is_passed_over: AtomicBool,
     lock: AtomicU32,
@@ -245,8 +246,8 @@ pub fn find(ctx: io_context_t) -> Option<&'static Entry> {
     (address > BUSY && entry.is_ours()).then_some(entry)
 }
 
-/// Takes a context off the list, waits for the threads that use its memory, and unmaps that. False if
-/// another thread does so. Threads that wait for its events are woken.
+/// Takes a context off the list, waits for the threads that use its memory, and unmaps that. False
+/// if another thread does so. Threads that wait for its events are woken.
 pub fn remove(entry: &'static Entry, ctx: io_context_t) -> bool {
     // Sequentially consistent, as in `enter`: either that thread is seen below, or it finds the
     // handle gone.
@@ -405,9 +406,9 @@ impl Inside {
         self.memory().unread()
     }
 
-    /// Waits until a file is ready, as ppoll(2) does, with the program's signals. This thread is not
-    /// counted as long: if a handler leaves by a jump, nothing is held, neither memory nor, unless
-    /// `keeps_room`, room for the request's event.
+    /// Waits until a file is ready, as ppoll(2) does, with the program's signals. This thread is
+    /// not counted as long: if a handler leaves by a jump, nothing is held, neither memory nor,
+    /// unless `keeps_room`, room for the request's event.
     #[inline(never)]
     pub fn wait_for_file(&self, fd: i32, events: i16, keeps_room: bool) -> Wait {
         let Some(mask) = &self.mask else {

@@ -1,7 +1,7 @@
 //! A context of the kernel's whose ring is smaller than was asked for. What it has room for is the
-//! kernel's. A request for which it has none, although fewer are outstanding than the program may have,
-//! is carried out inside io_submit(), and its event waits in memory of this library's, from which
-//! io_getevents() takes too.
+//! kernel's. A request for which it has none, although fewer are outstanding than the program may
+//! have, is carried out inside io_submit(), and its event waits in memory of this library's, from
+//! which io_getevents() takes too.
 //!
 //! A thread that waits in the kernel does not see those events. So it waits in short stays.
 
@@ -27,8 +27,8 @@ const STAY: i64 = 10_000_000;
 #[derive(Clone, Copy)]
 pub struct ShortRing(pub &'static Entry);
 
-/// Makes a context of the kernel's one of these, for as many requests as a ring for `asked` has room
-/// for.
+/// Makes a context of the kernel's one of these, for as many requests as a ring for `asked` has
+/// room for.
 ///
 /// # Safety
 /// It was just made, and no other thread uses it.
@@ -166,8 +166,9 @@ impl ShortRing {
         answer
     }
 
-    /// Takes what is ready: the kernel's first, which are older as a rule. If that leaves none of ours
-    /// taken, ours come first the next time, since the kernel may always have as many as are wanted.
+    /// Takes what is ready: the kernel's first, which are older as a rule. If that leaves none of
+    /// ours taken, ours come first the next time, since the kernel may always have as many as are
+    /// wanted.
     ///
     /// # Safety
     /// As [`Engine::wait`].

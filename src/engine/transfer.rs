@@ -1,9 +1,10 @@
-//! A read or write, carried out with preadv2(2) or pwritev2(2) in the place of the file's `read_iter`
-//! or `write_iter`, which the kernel's AIO calls (`aio_read`, `aio_write` in `fs/aio.c`).
+//! A read or write, carried out with preadv2(2) or pwritev2(2) in the place of the file's
+//! `read_iter` or `write_iter`, which the kernel's AIO calls (`aio_read`, `aio_write` in
+//! `fs/aio.c`).
 //!
-//! Those calls check the same things, but report one number for all of them. After an error, which is
-//! rare, it is found out whether the kernel's io_submit() would have refused the request or given
-//! it an event.
+//! Those calls check the same things, but report one number for all of them. After an error, which
+//! is rare, it is found out whether the kernel's io_submit() would have refused the request or
+//! given it an event.
 
 use super::request::Refused;
 use super::served::{Inside, Wait};
@@ -57,7 +58,9 @@ impl Transfer {
     ) -> Result<c_long, Refused> {
         if self.offset < 0 {
             // SAFETY: the caller's promise.
-            return Err(unsafe { self.refusal(proven) }.unwrap_or(Errno::EINVAL).into());
+            return Err(unsafe { self.refusal(proven) }
+                .unwrap_or(Errno::EINVAL)
+                .into());
         }
         // The calls do not get to the file for nothing; the kernel's io_submit() does.
         if self.is_nothing && self.has_iterator() == Some(false) {
@@ -99,18 +102,19 @@ impl Transfer {
         }
     }
 
-    /// Whether the file has `read_iter` or `write_iter`, for the calls above. None if that cannot be
-    /// known: before Linux 6.9.
+    /// Whether the file has `read_iter` or `write_iter`, for the calls above. None if that cannot
+    /// be known: before Linux 6.9.
     #[inline(never)]
     fn has_iterator(&self) -> Option<bool> {
-        // Two flags that exclude each other: the kernel says so (EINVAL) only where it looks at them.
+        // Two flags that exclude each other: the kernel says so (EINVAL) only where it looks at
+        // them.
         let byte = iovec {
             iov_base: core::ptr::addr_of!(self.flags) as *mut libc::c_void,
             iov_len: 1,
         };
         let flags = APPEND | NOAPPEND;
-        // SAFETY: refused in any case; and one byte is readable there. Before Linux 6.9 the second flag
-        // is unknown.
+        // SAFETY: refused in any case; and one byte is readable there. Before Linux 6.9 the second
+        // flag is unknown.
         match unsafe { files::transfer(self.direction, self.fd, &byte, 1, Place::Stream, flags) } {
             Err(Errno::EINVAL) => {
                 KNOWS_NOAPPEND.store(true, Relaxed);
@@ -226,9 +230,8 @@ impl Transfer {
             iov_len: 1,
         };
         // SAFETY: a read of one byte, without effect on a file with offsets.
-        let answer = unsafe {
-            files::transfer(Direction::Read, self.fd, &one, 1, Place::At(0), NOWAIT)
-        };
+        let answer =
+            unsafe { files::transfer(Direction::Read, self.fd, &one, 1, Place::At(0), NOWAIT) };
         answer != Err(Errno::EOPNOTSUPP)
     }
 
@@ -236,7 +239,10 @@ impl Transfer {
     ///
     /// # Safety
     /// As [`Transfer::carry_out`].
-    unsafe fn parts(&self, proven: &mut Proven) -> Option<impl Iterator<Item = (usize, usize)> + '_> {
+    unsafe fn parts(
+        &self,
+        proven: &mut Proven,
+    ) -> Option<impl Iterator<Item = (usize, usize)> + '_> {
         let count = self.count.min(MOST_PARTS) as usize;
         let length = count * core::mem::size_of::<iovec>();
         let is_readable = !self.has_vector || count == 0 || proven.is_readable(self.vector, length);
@@ -289,9 +295,9 @@ impl Transfer {
         })
     }
 
-    /// A pipe, socket, terminal and so on: it has no offsets, and may have to be waited for. The wait is
-    /// ppoll(2)'s, with the program's signals: a handler ends it, as it ends the kernel's, whatever
-    /// SA_RESTART says. The transfer itself does not wait.
+    /// A pipe, socket, terminal and so on: it has no offsets, and may have to be waited for. The
+    /// wait is ppoll(2)'s, with the program's signals: a handler ends it, as it ends the kernel's,
+    /// whatever SA_RESTART says. The transfer itself does not wait.
     ///
     /// # Safety
     /// As [`Transfer::carry_out`].
@@ -396,8 +402,8 @@ impl Transfer {
     }
 }
 
-/// File systems whose files have no size and are read and written in other ways: proc, debugfs, tracefs,
-/// securityfs (`linux/magic.h`).
+/// File systems whose files have no size and are read and written in other ways: proc, debugfs,
+/// tracefs, securityfs (`linux/magic.h`).
 fn is_pseudo(file_system: u32) -> bool {
     matches!(
         file_system,

@@ -1,8 +1,8 @@
 //! The system calls of kernel AIO.
 //!
 //! The kernel checks every pointer and answers `EFAULT`, and looks a handle up in its own table and
-//! answers `EINVAL` (`lookup_ioctx` in `fs/aio.c`), so these functions are sound for any argument as
-//! far as this process's own memory goes; what the kernel writes through a valid pointer is the
+//! answers `EINVAL` (`lookup_ioctx` in `fs/aio.c`), so these functions are sound for any argument
+//! as far as this process's own memory goes; what the kernel writes through a valid pointer is the
 //! caller's business, hence `unsafe`.
 
 use super::syscall::{call, long, pointer};

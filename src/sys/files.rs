@@ -1,5 +1,5 @@
-//! The system calls that carry out a request in the calling thread, and those that tell what kind of
-//! file it is for. Descriptors and pointers may be anything: the kernel checks them.
+//! The system calls that carry out a request in the calling thread, and those that tell what kind
+//! of file it is for. Descriptors and pointers may be anything: the kernel checks them.
 
 use super::arch::Register;
 use super::syscall::{call, long, pointer};
@@ -118,7 +118,12 @@ pub fn sync(fd: c_int, data_only: bool) -> Transferred {
 pub fn status_flags(fd: c_int) -> core::result::Result<c_int, Errno> {
     // SAFETY: no memory is involved.
     let flags = from_kernel(unsafe {
-        call!(libc::SYS_fcntl, long(fd as _), long(libc::F_GETFL as _), long(0))
+        call!(
+            libc::SYS_fcntl,
+            long(fd as _),
+            long(libc::F_GETFL as _),
+            long(0)
+        )
     })?;
     match flags & libc::O_PATH {
         0 => Ok(flags),
@@ -154,8 +159,13 @@ pub fn file_system(fd: c_int) -> u32 {
     // The first word is the type; the rest is of no interest.
     let mut status = MaybeUninit::<[libc::c_ulong; 32]>::uninit();
     // SAFETY: the kernel writes its structure, which is smaller.
-    let answer =
-        unsafe { call!(libc::SYS_fstatfs, long(fd as _), pointer(status.as_mut_ptr())) };
+    let answer = unsafe {
+        call!(
+            libc::SYS_fstatfs,
+            long(fd as _),
+            pointer(status.as_mut_ptr())
+        )
+    };
     if answer != 0 {
         return 0;
     }
@@ -179,7 +189,12 @@ pub fn add_one(fd: c_int) {
 pub fn write_of_nothing(fd: c_int) -> Transferred {
     // SAFETY: the kernel cannot read there.
     transferred(unsafe {
-        call!(libc::SYS_write, long(fd as _), pointer(1 as *const u8), long(8))
+        call!(
+            libc::SYS_write,
+            long(fd as _),
+            pointer(1 as *const u8),
+            long(8)
+        )
     })
 }
 

@@ -1,5 +1,5 @@
-//! Sleeping until a word changes (`futex(2)`) and until a time (`clock_gettime(2)`), and both with a
-//! signal mask (`ppoll(2)`).
+//! Sleeping until a word changes (`futex(2)`) and until a time (`clock_gettime(2)`), and both with
+//! a signal mask (`ppoll(2)`).
 
 use super::arch::KERNEL_SIGSET_SIZE;
 use super::signals::Mask;

@@ -43,7 +43,8 @@ pub fn wipe_on_fork<T>(pages: &'static T) -> bool {
             )
         }
     };
-    // Some sandboxes and emulators answer 0 to any advice, and do nothing. No kernel knows this one.
+    // Some sandboxes and emulators answer 0 to any advice, and do nothing. No kernel knows this
+    // one.
     advise(-1) != 0 && advise(libc::MADV_WIPEONFORK) == 0
 }
 

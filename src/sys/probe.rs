@@ -1,10 +1,10 @@
-//! The probe `libaio:setup`, for bpftrace, SystemTap and perf: a `nop`, and a note that says where it is
-//! and in which registers its arguments are. It is only on the slow path of io_setup().
+//! The probe `libaio:setup`, for bpftrace, SystemTap and perf: a `nop`, and a note that says where
+//! it is and in which registers its arguments are. It is only on the slow path of io_setup().
 
 use super::arch;
 
-/// The `nop` and its note, with the arguments in the notation of the assembler's manual. The layout is
-/// that of SystemTap's `sys/sdt.h`, version 3, on a 64-bit machine.
+/// The `nop` and its note, with the arguments in the notation of the assembler's manual. The layout
+/// is that of SystemTap's `sys/sdt.h`, version 3, on a 64-bit machine.
 #[allow(unused_macros)]
 macro_rules! note {
     ($arguments:literal) => {
@@ -18,7 +18,9 @@ macro_rules! note {
             "993: .8byte 990b, _.stapsdt.base, 0\n",
             ".asciz \"libaio\"\n",
             ".asciz \"setup\"\n",
-            ".asciz \"", $arguments, "\"\n",
+            ".asciz \"",
+            $arguments,
+            "\"\n",
             "994: .balign 4\n",
             ".popsection\n",
             ".ifndef _.stapsdt.base\n",

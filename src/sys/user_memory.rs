@@ -39,8 +39,8 @@ impl Proven {
         })
     }
 
-    /// Whether `length` bytes, at least one, can be written. The bytes must be ones that are going to
-    /// be written: asking changes them.
+    /// Whether `length` bytes, at least one, can be written. The bytes must be ones that are going
+    /// to be written: asking changes them.
     #[inline(never)]
     pub fn is_writable<T>(&mut self, address: *mut T, length: usize) -> bool {
         self.each_page(address as usize, length, |known, page, at| {
@@ -92,8 +92,8 @@ fn can_read(address: usize) -> bool {
     answer != -(libc::EFAULT as isize)
 }
 
-/// By getcpu(2), which writes four bytes. Only the alignment of the caller's data keeps those in the
-/// page.
+/// By getcpu(2), which writes four bytes. Only the alignment of the caller's data keeps those in
+/// the page.
 fn can_write(address: usize) -> bool {
     // SAFETY: the caller is going to write there.
     let answer = unsafe {

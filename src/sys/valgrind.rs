@@ -1,6 +1,6 @@
-//! Whether the program runs under Valgrind. Its tools learn what a program does with memory from the
-//! instructions, and from the system calls, which they know; of what the kernel writes into a ring
-//! they know nothing.
+//! Whether the program runs under Valgrind. Its tools learn what a program does with memory from
+//! the instructions, and from the system calls, which they know; of what the kernel writes into a
+//! ring they know nothing.
 
 /// The request by which Valgrind says how many of it are running around the program.
 #[cfg(target_arch = "x86_64")]

@@ -114,7 +114,8 @@ impl Boot {
         })
     }
 
-    /// Removes what is left, if it was booted: what trials share lives on when all of them have ended.
+    /// Removes what is left, if it was booted: what trials share lives on when all of them have
+    /// ended.
     pub fn remove(&self) {
         if let Some(Ok(life)) = self.life.get() {
             let place = life.place.path();

@@ -1,8 +1,9 @@
 //! What a program prints differently in ways of a word: c-tests/NAME.WORD.differences. The list is
 //! applied to what it prints otherwise, so the original decides about every line that is not in it.
 //!
-//! Each entry begins with why, in lines of `# `. Then come lines as `diff -u` has them: ` ` is a line
-//! that both have and that shows the place, `-` one of the original's, `+` one of ours in its place.
+//! Each entry begins with why, in lines of `# `. Then come lines as `diff -u` has them: ` ` is a
+//! line that both have and that shows the place, `-` one of the original's, `+` one of ours in its
+//! place.
 
 use crate::program::{Program, WORDS};
 use crate::support::root;

@@ -9,7 +9,8 @@
 //! the environment (machine.rs, boot.rs).
 //!
 //! A way may have a server of contexts that is not the kernel, and a kernel that refuses them
-//! (refusals.rs). What is then printed differently is in a list that names each line (differences.rs).
+//! (refusals.rs). What is then printed differently is in a list that names each line
+//! (differences.rs).
 //!
 //! A line that starts with "SKIP " says what a program could not do here; `make check` counts it.
 

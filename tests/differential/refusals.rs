@@ -1,6 +1,6 @@
 //! tests/refuse.c refuses what it says it does, to programs of every kind. Otherwise a way with a
-//! refusal could be one without. The original passes every answer on; musl programs, for which there
-//! is no original, have ours, which does so unless it is told otherwise.
+//! refusal could be one without. The original passes every answer on; musl programs, for which
+//! there is no original, have ours, which does so unless it is told otherwise.
 
 use crate::machine::Machine;
 use crate::support::{attempt, ours, refuse, report, root, scratch, text, Installation};

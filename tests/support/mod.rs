@@ -357,6 +357,25 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// Builds a C program of tests/, against a library that it then runs over.
+pub fn compile(source: &str, program: &Path, library: &Path) {
+    run(cc()
+        .args([
+            "-std=gnu11",
+            "-O2",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-pthread",
+        ])
+        .arg("-I")
+        .arg(&ours().include)
+        .arg("-o")
+        .arg(program)
+        .arg(root().join("tests").join(source))
+        .arg(library));
+}
+
 /// Whether a program can be started.
 pub fn has(program: impl AsRef<OsStr>) -> bool {
     Command::new(program).arg("--version").output().is_ok()

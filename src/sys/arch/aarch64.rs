@@ -4,8 +4,8 @@ use core::arch::asm;
 use libc::c_long;
 
 pub const REAPS: bool = true;
-/// Linux 6.19 to 7.0.13 does not restart sections on arm64, although it says so (commit 411c1cf43039,
-/// "arm64/entry: Fix arm64-specific rseq brokenness").
+/// Linux 6.19 to 7.0.13 does not restart sections on arm64, although it says so (commit
+/// 411c1cf43039, "arm64/entry: Fix arm64-specific rseq brokenness").
 pub const BROKEN_KERNELS: Option<core::ops::Range<u64>> =
     Some((6 << 32 | 19 << 16)..(7 << 32 | 14));
 pub const LARGEST_PAGE: usize = 65536;
@@ -17,7 +17,10 @@ pub type Register = isize;
 
 // The first argument shares its register with the answer.
 macro_rules! instruction {
-    ($number:ident, $answer:ident, $first:ident $first_register:tt $(, $argument:ident $register:tt)*) => {
+    (
+        $number:ident, $answer:ident, $first:ident $first_register:tt
+        $(, $argument:ident $register:tt)*
+    ) => {
         core::arch::asm!(
             "svc 0",
             in("x8") $number,

@@ -13,7 +13,10 @@ pub type Register = isize;
 
 // The first argument shares its register with the answer; the kernel keeps no temporary register.
 macro_rules! instruction {
-    ($number:ident, $answer:ident, $first:ident $first_register:tt $(, $argument:ident $register:tt)*) => {
+    (
+        $number:ident, $answer:ident, $first:ident $first_register:tt
+        $(, $argument:ident $register:tt)*
+    ) => {
         core::arch::asm!(
             "syscall 0",
             in("$a7") $number,

@@ -3,15 +3,15 @@
 //! | item | |
 //! |---|---|
 //! | `REAPS` | whether completions may be taken from the ring: whether there are sections here |
-//! | `BROKEN_KERNELS` | which versions do not restart sections although they say so, where there are sections |
+//! | `BROKEN_KERNELS` | which versions do not restart sections although they say so |
 //! | `LARGEST_PAGE` | the largest page that its kernels may be built with |
 //! | `SYS_IO_PGETEVENTS`, `KERNEL_SIGSET_SIZE` | from `asm/unistd.h`, `asm/signal.h` |
 //! | `Register`, `syscall1` to `syscall6`, `mmap` | how a system call is made; mmap(2) takes its arguments in several ways |
 //! | `stack_pointer`, `rseq_area`, `cpu_id` | where a thread's stack, and its `struct rseq`, are |
 //! | `read_words`, `copy_and_store`, `store` | the restartable sections |
 //!
-//! A new CPU is one file and one row of the table below. `build.rs` reads `REAPS` and `LARGEST_PAGE`
-//! from these files. A file without an instruction of its own makes system calls
+//! A new CPU is one file and one row of the table below. `build.rs` reads `REAPS` and
+//! `LARGEST_PAGE` from these files. A file without an instruction of its own makes system calls
 //! through libc (`through_libc.rs`); one without sections has those of `no_sections.rs`, which are
 //! never run.
 //!

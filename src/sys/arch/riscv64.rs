@@ -13,7 +13,10 @@ pub type Register = isize;
 
 // The first argument shares its register with the answer.
 macro_rules! instruction {
-    ($number:ident, $answer:ident, $first:ident $first_register:tt $(, $argument:ident $register:tt)*) => {
+    (
+        $number:ident, $answer:ident, $first:ident $first_register:tt
+        $(, $argument:ident $register:tt)*
+    ) => {
         core::arch::asm!(
             "ecall",
             in("a7") $number,

@@ -1,5 +1,5 @@
-//! x86-64, and its form with 32-bit pointers (x32), whose `long`s and pointers the kernel reads as 64
-//! bits each.
+//! x86-64, and its form with 32-bit pointers (x32), whose `long`s and pointers the kernel reads as
+//! 64 bits each.
 
 use core::arch::asm;
 use libc::c_long;

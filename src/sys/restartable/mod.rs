@@ -9,8 +9,8 @@
 //! has committed or finds that the word has changed.
 //!
 //! glibc registers the area that the kernel reads, `struct rseq`, for every thread since version
-//! 2.35. Nothing is registered here: two registrations would exclude each other. Where the C library
-//! registers none, or the CPU has no sections in `arch`, [`Area::of_this_thread`] is None.
+//! 2.35. Nothing is registered here: two registrations would exclude each other. Where the C
+//! library registers none, or the CPU has no sections in `arch`, [`Area::of_this_thread`] is None.
 
 mod section;
 
