@@ -1,4 +1,4 @@
-//! What the environment may change, and what the machine is like.
+//! What the environment may change.
 //!
 //! `LIBAIO_RS_REAP` is for programs that `lock.rs` cannot protect from themselves: those that mix
 //! this library's calls with raw `io_getevents` system calls, at the same time, on the same
@@ -7,10 +7,8 @@
 //! The environment is read when the library is loaded, and never again: later it may not be read
 //! beside a `setenv()` in another thread, nor in a signal handler.
 
-use crate::engine::Mode;
-use crate::sys::files;
 use core::ffi::{c_char, c_ulong, CStr};
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 /// `LIBAIO_RS_REAP=kernel`: never take completions from a ring in user space.
 #[cfg(reaps_in_user_space)]
@@ -84,6 +82,25 @@ pub unsafe fn may_reap_in_user_space(given: Environment) -> bool {
     !value.is_some_and(|value| is(value, KERNEL))
 }
 
+/// Fault injection: disables the locks, so that tests/stress.rs can prove it would notice. Needs
+/// both the cfg and the variable, so one left set by accident cannot build an unsafe library.
+pub const WITHOUT_LOCK: bool = cfg!(without_exclusion);
+const _: () = assert!(
+    !WITHOUT_LOCK || option_env!("LIBAIO_RS_WITHOUT_EXCLUSION").is_some(),
+    "--cfg without_exclusion is for tests/stress.rs alone"
+);
+
+/// What `LIBAIO_RS_ENGINE` says.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Mode {
+    /// Kernel AIO serves every context.
+    Kernel,
+    /// What it refuses is served otherwise.
+    Auto,
+    /// Kernel AIO is never called.
+    InLine,
+}
+
 static MODE: AtomicU8 = AtomicU8::new(Mode::Kernel as u8);
 
 /// Reads which engine is to serve contexts.
@@ -127,47 +144,6 @@ pub fn page_size() -> usize {
         0 => 4096,
         size => size,
     }
-}
-
-/// How many CPUs this machine may come to have (`num_possible_cpus()` in the kernel), or 1 if that
-/// cannot be read.
-#[inline(never)]
-pub fn cpus() -> u32 {
-    static CPUS: AtomicU32 = AtomicU32::new(0);
-    match CPUS.load(Ordering::Relaxed) {
-        0 => {
-            let cpus = possible_cpus().max(1);
-            CPUS.store(cpus, Ordering::Relaxed);
-            cpus
-        }
-        cpus => cpus,
-    }
-}
-
-/// From a list of ranges, such as `0-3,8`.
-#[inline(never)]
-fn possible_cpus() -> u32 {
-    let mut text = [0_u8; 64];
-    let text = files::beginning(c"/sys/devices/system/cpu/possible", &mut text);
-    let (mut count, mut first, mut number) = (0, None, 0_u32);
-    for byte in text {
-        match byte {
-            digit @ b'0'..=b'9' => {
-                number = number
-                    .wrapping_mul(10)
-                    .wrapping_add(u32::from(digit - b'0'))
-            }
-            b'-' => (first, number) = (Some(number), 0),
-            _ => {
-                count += number.wrapping_sub(first.unwrap_or(number)).wrapping_add(1);
-                (first, number) = (None, 0);
-                if *byte != b',' {
-                    break;
-                }
-            }
-        }
-    }
-    count
 }
 
 /// The value of a variable, whose name is given with the `=`. Programs that run with more

@@ -1,13 +1,14 @@
 /*
- * Many threads in all calls on a few contexts, which come and go, with signals whose handlers reap
- * too, and forks. Every request must complete exactly once, for whoever reaps it.
+ * Many threads in all calls on a few contexts, which come and go, with signals whose handlers submit
+ * and reap too, and forks. Every request must complete exactly once, for whoever reaps it.
  *
  * A context is destroyed beside threads that wait for its completions, but not beside one that
  * polls it: a poll reads the ring without a lock, which may go away under it.
  *
- * stress SECONDS REQUESTS [apart|steady]: until both are reached. Exit status 1 if a completion was
+ * stress SECONDS REQUESTS [apart|steady|no-polls]: until both are reached. Exit status 1 if a completion was
  * lost, doubled or never asked for. "apart" keeps all reaps away from a context that is destroyed,
- * since the original reads the ring in each; "steady" leaves the contexts alone.
+ * since the original reads the ring in each; "steady" leaves the contexts alone; "no-polls" submits no
+ * IO_CMD_POLL, which needs the kernel.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -53,9 +54,10 @@ struct place {
 };
 
 static struct place places[CONTEXTS];
+static atomic_uint handled;
 static atomic_long submitted, completed, doubled, bogus, contexts_made, children, taken_by_handlers;
 static atomic_bool stop;
-static bool apart;
+static bool apart, no_polls;
 static int zero, direct, counter;
 static pthread_t workers[WORKERS];
 
@@ -130,8 +132,10 @@ static void submit(struct place *place, unsigned *seed)
             io_prep_pread(&request->iocb, direct, request->buffer, BLOCK, 0);
             break;
         case 1: /* completes when another thread writes */
-            io_prep_poll(&request->iocb, counter, POLLIN);
-            break;
+            if (!no_polls) {
+                io_prep_poll(&request->iocb, counter, POLLIN);
+                break;
+            } /* fall through */
         default: /* completes in io_submit */
             io_prep_pread(&request->iocb, zero, request->buffer, 8, 0);
         }
@@ -217,9 +221,11 @@ static void on_signal(int number)
 {
     static struct timespec at_once;
     struct io_event events[BATCH];
+    unsigned seed = atomic_fetch_add(&handled, 1);
     int saved = errno, i;
 
     (void)number;
+    submit(&places[random_below(&seed, CONTEXTS)], &seed);
     for (i = 0; i < CONTEXTS; i++) {
         long answer;
         if (!may_read(&places[i]))
@@ -337,7 +343,8 @@ int main(int argc, char **argv)
     int i, k;
 
     apart = argc > 3 && strcmp(argv[3], "apart") == 0;
-    NEED(argc <= 3 || apart || steady);
+    no_polls = argc > 3 && strcmp(argv[3], "no-polls") == 0;
+    NEED(argc <= 3 || apart || steady || no_polls);
     alarm((unsigned)seconds + 600);
     direct = mkstemp(path);
     NEED(direct >= 0 && write(direct, path, sizeof(path)) > 0 && ftruncate(direct, 4096) == 0);

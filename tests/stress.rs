@@ -7,17 +7,42 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
-use support::{attempt, cargo_build_with, compile, original, ours, report, scratch, text};
+use support::{attempt, cargo_build_with, compile, original, ours, refuse, report, scratch, text};
+
+/// What the environment gives the library: an engine, and what refuses it.
+#[derive(Clone, Copy)]
+struct Server {
+    engine: &'static str,
+    refusal: Option<&'static str>,
+}
+
+const KERNEL: Server = Server {
+    engine: "kernel",
+    refusal: None,
+};
+/// Contexts whose rings have room for some of the requests.
+const SHORT_RING: Server = Server {
+    engine: "auto",
+    refusal: Some("limit=1"),
+};
+const IN_LINE: Server = Server {
+    engine: "inline",
+    refusal: Some("kill"),
+};
 
 /// Builds and runs it, with the library at a path.
-fn stress(library: &Path, arguments: &[&str]) -> (Command, Output) {
+fn stress(server: Server, library: &Path, arguments: &[&str]) -> (Command, Output) {
     let place = scratch();
     let program = place.path().join("stress");
     compile("stress.c", &program, library);
-    let mut command = Command::new(&program);
+    let mut command = match server.refusal {
+        Some(refusal) => refuse(refusal, &program),
+        None => Command::new(&program),
+    };
     command
         .current_dir(place.path())
         .args(arguments)
+        .env("LIBAIO_RS_ENGINE", server.engine)
         .env("LD_PRELOAD", library);
     let output = attempt(&mut command);
     print!("{}", text(&output.stdout));
@@ -25,19 +50,34 @@ fn stress(library: &Path, arguments: &[&str]) -> (Command, Output) {
 }
 
 #[track_caller]
-fn passes(library: &Path, arguments: &[&str]) -> String {
-    let (command, output) = stress(library, arguments);
+fn passes(server: Server, library: &Path, arguments: &[&str]) -> String {
+    let (command, output) = stress(server, library, arguments);
     assert!(output.status.success(), "{}", report(&command, &output));
     text(&output.stdout)
 }
 
+/// Some seconds, or ten million requests.
+fn every_completion_once_by(server: Server, more: &[&str]) -> String {
+    let arguments: &[&str] = match std::env::var_os("LIBAIO_RS_LONG") {
+        Some(_) => &["1", "10000000"],
+        None => &["4", "50000"],
+    };
+    passes(server, &ours().shared, &[arguments, more].concat())
+}
+
 #[test]
 fn every_completion_once() {
-    let arguments = match std::env::var_os("LIBAIO_RS_LONG") {
-        Some(_) => ["1", "10000000"],
-        None => ["5", "100000"],
-    };
-    support::result(&passes(&ours().shared, &arguments));
+    support::result(&every_completion_once_by(KERNEL, &[]));
+}
+
+#[test]
+fn every_completion_once_from_short_rings() {
+    every_completion_once_by(SHORT_RING, &[]);
+}
+
+#[test]
+fn every_completion_once_without_the_kernel() {
+    every_completion_once_by(IN_LINE, &["no-polls"]);
 }
 
 /// The test asks nothing that the original cannot do, but for waiting for a context that another
@@ -47,8 +87,8 @@ fn the_original_passes_too() {
     let Some(original) = original() else {
         return support::skip("stress of the original", "it is not installed");
     };
-    passes(&original.shared, &["1", "10000", "steady"]);
-    passes(&original.shared, &["3", "10000", "apart"]);
+    passes(KERNEL, &original.shared, &["1", "10000", "steady"]);
+    passes(KERNEL, &original.shared, &["3", "10000", "apart"]);
 }
 
 fn without_exclusion() -> &'static Path {
@@ -62,13 +102,20 @@ fn without_exclusion() -> &'static Path {
 
 #[test]
 fn without_the_exclusion_it_finds_doubled_completions() {
-    let (command, output) = stress(without_exclusion(), &["10", "0", "steady"]);
+    let (command, output) = stress(KERNEL, without_exclusion(), &["10", "0", "steady"]);
     let printed = report(&command, &output);
     assert_eq!(output.status.code(), Some(1), "{printed}");
 }
 
 #[test]
 fn without_the_exclusion_it_finds_rings_that_go_away() {
-    let (command, output) = stress(without_exclusion(), &["10", "0"]);
+    let (command, output) = stress(KERNEL, without_exclusion(), &["10", "0"]);
     assert!(!output.status.success(), "{}", report(&command, &output));
+}
+
+#[test]
+fn without_the_exclusion_it_finds_events_that_are_lost() {
+    let (command, output) = stress(IN_LINE, without_exclusion(), &["20", "0", "no-polls"]);
+    let printed = report(&command, &output);
+    assert!(!output.status.success(), "{printed}");
 }

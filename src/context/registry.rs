@@ -11,8 +11,8 @@
 use super::entry::Entry;
 use super::lock::{Call, Lock, Owner, Reader, Word};
 use crate::aio_ring::Sections;
-use crate::engine::{self, Mode};
-use crate::settings::{self, Environment};
+use crate::engine;
+use crate::settings::{self, Environment, Mode, WITHOUT_LOCK};
 use crate::sys::restartable::{self, Area, Section};
 #[cfg(reaps_in_user_space)]
 use crate::sys::valgrind;
@@ -58,14 +58,6 @@ static WIPED: Pages = Pages {
     unlisted: [ZERO; SETS],
     listing: [ZERO; SETS],
 };
-
-/// Fault injection: disables the locks, so that tests/stress.rs can prove it would notice. Needs
-/// both the cfg and the variable, so one left set by accident cannot build an unsafe library.
-const WITHOUT_LOCK: bool = cfg!(without_exclusion);
-const _: () = assert!(
-    !WITHOUT_LOCK || option_env!("LIBAIO_RS_WITHOUT_EXCLUSION").is_some(),
-    "--cfg without_exclusion is for tests/stress.rs alone"
-);
 
 /// For [`WITHOUT_LOCK`]: whether a word is the lock of an entry that has been bound.
 fn is_bound_lock(word: &AtomicUsize) -> bool {

@@ -4,12 +4,11 @@
 
 use super::request;
 use super::served::{self, Entry, Inside, New};
-use super::{Engine, GetEvents, Wanted};
+use super::{machine, Engine, GetEvents, Wanted};
 use crate::abi::{io_context_t, io_event, iocb};
 use crate::address::is_plausible;
 use crate::aio_ring::{self, Memory};
 use crate::errno::{Errno, Result};
-use crate::settings;
 use crate::sys::futex;
 use crate::sys::memory;
 use crate::sys::user_memory::Proven;
@@ -38,8 +37,8 @@ pub fn check_count(maxevents: c_int) -> core::result::Result<u32, Errno> {
 /// Memory for the events of a context, named for `/proc/PID/maps`. Its address, length, and slots.
 #[inline(never)]
 pub fn map_ring(maxevents: u32) -> core::result::Result<(usize, usize, u32), Errno> {
-    let page = settings::page_size();
-    let (length, slots) = aio_ring::size_for(maxevents, settings::cpus(), page);
+    let page = machine::page_size();
+    let (length, slots) = aio_ring::size_for(maxevents, machine::cpus(), page);
     let address = memory::map(length)?;
     memory::name(address, length, c"libaio-rs events");
     // SAFETY: new pages, of that length.
@@ -66,7 +65,7 @@ impl Engine for InLine {
             handle: address,
             memory: address,
             length,
-            capacity: aio_ring::capacity(slots, settings::cpus()),
+            capacity: aio_ring::capacity(slots, machine::cpus()),
             most: slots,
         };
         if !served::add(&new) {

@@ -12,24 +12,16 @@
 //! never get the last two, because that call does not see what this library serves.
 
 use super::in_line::{check_count, InLine};
-use super::{served, short_ring};
+use super::{machine, served, short_ring};
 use super::{Engine, KernelAio};
 use crate::abi::io_context_t;
 use crate::aio_ring::{self, Ring};
 use crate::errno::Errno;
-use crate::settings;
+use crate::settings::Mode;
 use crate::sys::{files, probe};
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use libc::c_int;
-
-/// What `LIBAIO_RS_ENGINE` says.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Mode {
-    Kernel,
-    Auto,
-    InLine,
-}
 
 /// Which rung serves a new context.
 #[derive(Clone, Copy, PartialEq)]
@@ -193,7 +185,7 @@ fn forget(mode: Mode, ctx: io_context_t) {
 
 #[inline(never)]
 fn slots(maxevents: u32) -> u32 {
-    aio_ring::size_for(maxevents, settings::cpus(), settings::page_size()).1
+    aio_ring::size_for(maxevents, machine::cpus(), machine::page_size()).1
 }
 
 /// The least number for which the kernel builds the same ring.
@@ -239,7 +231,7 @@ fn number(path: &CStr) -> Option<u32> {
 /// Reads what the ladder needs to know, while the program has not begun to restrict itself: the
 /// first two rungs then make no call but io_setup().
 pub fn prepare() {
-    settings::cpus();
+    machine::cpus();
     TAKES_BY_ITSELF.store(read_whether_it_takes_by_itself(), Relaxed);
 }
 

@@ -10,6 +10,7 @@ mod events;
 mod in_line;
 mod kernel_aio;
 mod ladder;
+mod machine;
 mod request;
 mod served;
 mod short_ring;
@@ -17,10 +18,11 @@ mod transfer;
 
 use crate::abi::{io_context_t, io_event, iocb};
 use crate::errno::Result;
+use crate::settings::Mode;
 use crate::timeout::Timeout;
 use in_line::InLine;
 pub use kernel_aio::{GetEvents, KernelAio};
-pub use ladder::{handle_at, set_up, Mode, Rung};
+pub use ladder::{handle_at, set_up, Rung};
 use libc::{c_int, c_long, sigset_t};
 use short_ring::ShortRing;
 

@@ -8,12 +8,11 @@
 use super::in_line::{self, map_ring, Deadline};
 use super::request;
 use super::served::{self, Entry, Inside, New};
-use super::{Engine, GetEvents, KernelAio, Wanted};
+use super::{machine, Engine, GetEvents, KernelAio, Wanted};
 use crate::abi::{io_context_t, io_event, iocb};
 use crate::address::is_plausible;
 use crate::aio_ring::{self, Ring};
 use crate::errno::{Errno, Result};
-use crate::settings;
 use crate::sys::futex;
 use crate::sys::memory;
 use crate::sys::user_memory::Proven;
@@ -35,7 +34,7 @@ pub struct ShortRing(pub &'static Entry);
 pub unsafe fn adopt(ctx: io_context_t, asked: u32) -> Result {
     // SAFETY: the kernel has just made it.
     let ring = unsafe { Ring::at(ctx) }.ok_or(Errno::EAGAIN)?;
-    let cpus = settings::cpus();
+    let cpus = machine::cpus();
     let (address, length, slots) = map_ring(asked)?;
     let granted = aio_ring::capacity(ring.slots(), cpus);
     let new = New {

@@ -6,7 +6,7 @@
 //! | `BROKEN_KERNELS` | which versions do not restart sections although they say so |
 //! | `LARGEST_PAGE` | the largest page that its kernels may be built with |
 //! | `SYS_IO_PGETEVENTS`, `KERNEL_SIGSET_SIZE` | from `asm/unistd.h`, `asm/signal.h` |
-//! | `Register`, `syscall1` to `syscall6`, `mmap` | how a system call is made; mmap(2) takes its arguments in several ways |
+//! | `Register`, `syscall1` to `syscall6`, `mmap` | how a system call is made |
 //! | `stack_pointer`, `rseq_area`, `cpu_id` | where a thread's stack, and its `struct rseq`, are |
 //! | `read_words`, `copy_and_store`, `store` | the restartable sections |
 //!
