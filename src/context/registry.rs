@@ -81,9 +81,9 @@ pub type Listed = Entry<'static, AtomicUsize>;
 
 impl Word for AtomicUsize {
     type Area = Area;
-    /// A few microseconds; an owner that is not interrupted needs less for a hundred events. With 20,
-    /// single takes beside threads of low priority lasted 4 ms; with 400, more of a SCHED_FIFO
-    /// thread's takes lasted long (docs/benchmarks.md, "Tails").
+    /// A few microseconds; an owner that is not interrupted needs less for a hundred events. With
+    /// 20 looks, single takes beside threads of low priority lasted 4 ms; with 400, a SCHED_FIFO
+    /// thread's takes lasted longer (docs/benchmarks.md, "Tails").
     const PATIENCE: u32 = 100;
     #[inline(always)]
     fn load(&self, order: Ordering) -> usize {
