@@ -71,8 +71,10 @@ pub type Listed = Entry<'static, AtomicUsize>;
 
 impl Word for AtomicUsize {
     type Area = Area;
-    /// Half a microsecond or so; an owner needs as long for some hundred events.
-    const PATIENCE: u32 = 20;
+    /// A few microseconds; an owner that is not interrupted needs less for a hundred events. With
+    /// 20 looks, single takes beside threads of low priority lasted 4 ms; with 400, a SCHED_FIFO
+    /// thread's takes lasted longer (docs/benchmarks.md, "Tails").
+    const PATIENCE: u32 = 100;
     #[inline(always)]
     fn load(&self, order: Ordering) -> usize {
         AtomicUsize::load(self, order)
@@ -111,10 +113,10 @@ impl Word for AtomicUsize {
     /// Spins, then, if sections cannot be restarted, sleeps: 50 µs, later 1 ms, in all 100 ms. An
     /// owner that was preempted may have a lower priority than this thread, so it does not yield.
     fn wait(turn: u32) -> bool {
-        match turn {
-            0..=19 => core::hint::spin_loop(),
-            20..=129 => memory::sleep((turn as i64 - 19).min(20) * 50_000),
-            _ => return false,
+        match turn.checked_sub(Self::PATIENCE) {
+            None => core::hint::spin_loop(),
+            Some(sleeps @ 0..=109) => memory::sleep((sleeps as i64 + 1).min(20) * 50_000),
+            Some(_) => return false,
         }
         true
     }
