@@ -122,7 +122,12 @@ pub unsafe fn cancel(ctx: io_context_t, iocb: *mut iocb, event: *mut io_event) -
 pub unsafe fn destroy(ctx: io_context_t) -> Result {
     let address = ctx as usize;
     // SAFETY: the same contract.
-    let destroy = || unsafe { server_of(ctx).destroy(ctx) };
+    let destroy = || unsafe {
+        match settings::is_kernel_only() {
+            true => KernelAio.destroy(ctx),
+            false => server_of(ctx).destroy(ctx),
+        }
+    };
     let Some(entry) = registry::find(address) else {
         return destroy();
     };

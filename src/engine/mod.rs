@@ -81,26 +81,21 @@ pub fn prepare() {
 /// The engine that serves a handle, where there is more than kernel AIO.
 #[derive(Clone, Copy)]
 pub enum Server {
-    Kernel(KernelAio),
-    /// The kernel, or nobody: the handle may be anything.
-    Unknown,
-    /// Nobody. Some sandboxes kill for a call of kernel AIO.
-    Nobody,
+    /// Kernel AIO, which may be refused: the handle may be anything.
+    Kernel,
     ShortRing(ShortRing),
+    /// Without a context where kernel AIO may not be called: some sandboxes kill for it.
     InLine(InLine),
 }
 
 impl Server {
     /// Looks the handle up.
     pub fn of(mode: Mode, ctx: io_context_t) -> Server {
-        if mode == Mode::Kernel {
-            return Server::Kernel(KernelAio);
-        }
         match served::find(ctx) {
             Some(entry) if entry.is_whole() => Server::InLine(InLine(Some(entry))),
             Some(entry) => Server::ShortRing(ShortRing(entry)),
-            None if mode == Mode::InLine => Server::Nobody,
-            None => Server::Unknown,
+            None if mode == Mode::InLine => Server::InLine(InLine(None)),
+            None => Server::Kernel,
         }
     }
 
@@ -110,8 +105,7 @@ impl Server {
     /// The context is not destroyed meanwhile.
     pub unsafe fn is_empty(self, ctx: io_context_t) -> Option<bool> {
         match self {
-            Server::Kernel(_) | Server::Unknown => None,
-            Server::Nobody => Some(false),
+            Server::Kernel => None,
             // SAFETY: the same contract.
             Server::ShortRing(ring) => Some(unsafe { ring.is_empty(ctx) }),
             Server::InLine(InLine(entry)) => {
@@ -125,8 +119,7 @@ impl Server {
 macro_rules! serve {
     ($server:expr, $engine:ident => $call:expr) => {
         match $server {
-            Server::Kernel($engine) => $call,
-            Server::Unknown => {
+            Server::Kernel => {
                 let $engine = KernelAio;
                 match $call {
                     // There is no kernel AIO; this is what it would say.
@@ -136,10 +129,6 @@ macro_rules! serve {
                     }
                     answer => answer,
                 }
-            }
-            Server::Nobody => {
-                let $engine = InLine(None);
-                $call
             }
             Server::ShortRing($engine) => $call,
             Server::InLine($engine) => $call,
