@@ -57,7 +57,8 @@ impl Engine for InLine {
             return Err(Errno::EINVAL);
         }
         let count = check_count(maxevents)?;
-        if !proven.is_writable(ctxp, size_of::<io_context_t>()) {
+        // Other threads may wait for the handle to appear there.
+        if !proven.is_word_writable(ctxp) {
             return Err(Errno::EFAULT);
         }
         let (address, length, slots) = map_ring(count)?;
@@ -145,8 +146,8 @@ unsafe fn submit_all(
 ) -> Result {
     for i in 0..nr {
         let at = iocbs.wrapping_add(i as usize);
-        // SAFETY: readable, if it is; and the same contract.
         let answer = match is_plausible(at) && proven.is_readable(at, size_of::<*mut iocb>()) {
+            // SAFETY: readable; and the same contract.
             true => unsafe { request::submit(inside, at.read_unaligned(), proven) },
             false => Err(Errno::EFAULT),
         };

@@ -6,7 +6,7 @@ use crate::errno::{Errno, Result};
 use crate::sys::aio;
 use crate::sys::pgetevents;
 use crate::timeout::{timespec, Timeout};
-use core::ptr::{null, null_mut};
+use core::ptr::null_mut;
 use libc::{c_int, c_long};
 
 /// The engine that the library is a library for.
@@ -45,15 +45,12 @@ impl Engine for KernelAio {
     }
 }
 
-/// Whether an error comes from a kernel without AIO, or from a sandbox that refuses all of it.
-/// Kernel AIO itself says EPERM only of a request's priority or flags.
+/// Whether an error comes from a kernel without AIO, or from a sandbox that refuses all of it. A
+/// sandbox may refuse one call alone, and kernel AIO itself says EPERM of priorities and flags.
 pub fn is_refused(error: Errno) -> bool {
-    let looks_refused = || {
-        // SAFETY: nobody's context, and nothing is written.
-        let answer = unsafe { aio::io_getevents(null_mut(), 0, 0, null_mut(), null()) };
-        answer == Err(Errno::EPERM)
-    };
-    error == Errno::ENOSYS || error == Errno::EPERM && looks_refused()
+    // SAFETY: the kernel answers EFAULT before it makes anything.
+    let answer = || unsafe { aio::io_setup(0, null_mut()) };
+    matches!(error, Errno::ENOSYS | Errno::EPERM) && answer() == Err(error)
 }
 
 /// A form of the timeout, and the system calls that take it.

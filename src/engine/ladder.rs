@@ -1,10 +1,9 @@
 //! Who serves a new context: the kernel, if it does; what comes after that is a ladder.
 //!
 //! 1. The kernel's context, as asked for.
-//! 2. After EAGAIN, the same ring for a smaller count. The kernel counts against `fs.aio-max-nr`
-//! what
-//!    was asked for, but builds a ring for four requests for each possible CPU at least, in whole
-//!    pages. Two contexts with the same number of slots differ in nothing but that count.
+//! 2. After EAGAIN, the same ring for a smaller count. The kernel charges the count that was asked
+//!    for to `fs.aio-max-nr`, but builds a ring for at least four requests for each possible CPU,
+//!    in whole pages. Two contexts with the same number of slots differ in nothing but that count.
 //! 3. A smaller ring, `short_ring.rs`.
 //! 4. No ring of the kernel's, `in_line.rs`.
 //!
@@ -119,8 +118,7 @@ unsafe fn climb(
 /// As [`Engine::set_up`]; the kernel has read `*ctxp`, and found 0.
 unsafe fn smaller(asked: u32, ctxp: *mut io_context_t, granted: &mut c_int) -> Option<Rung> {
     let mut count = least_with_ring_of(asked);
-    // What is left of the limit; and if that is not true any more, ever less.
-    let mut most = left_of_limit().min(count - 1);
+    let mut most = None;
     loop {
         // The first is what the kernel has just refused, if none is less.
         if count < asked {
@@ -135,8 +133,10 @@ unsafe fn smaller(asked: u32, ctxp: *mut io_context_t, granted: &mut c_int) -> O
         if count <= 1 {
             return None;
         }
-        count = least_with_ring_of(most.max(1));
-        most = count / 2;
+        // What the limit leaves; if another process takes that first, half as much, and so on.
+        let left = most.unwrap_or_else(left_of_limit).clamp(1, count - 1);
+        count = least_with_ring_of(left);
+        most = Some(count / 2);
     }
 }
 

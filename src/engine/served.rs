@@ -383,8 +383,8 @@ impl Inside {
     #[inline(never)]
     pub fn append(&self, event: io_event) {
         let memory = self.memory();
-        // SAFETY: under the lock, and with room.
         self.entry.events().append(|| {
+            // SAFETY: under the lock, and the caller has reserved room.
             let unread = unsafe { memory.append(event) };
             self.entry.late.store(unread, Relaxed);
             unread
@@ -397,9 +397,9 @@ impl Inside {
     /// `events` is writable, with room for `count`.
     pub unsafe fn take(&self, events: *mut io_event, count: u32) -> u32 {
         let memory = self.memory();
-        // SAFETY: under the lock, and the caller is a reader of the ring's lock, if it has one, so
-        // that nobody owns that.
         self.entry.events().take(|| {
+            // SAFETY: under the lock; and the caller is a reader of the ring's lock, if it has one,
+            // so that no other call takes events as its owner.
             let taken = unsafe { memory.take(events, count) };
             self.entry.late.store(memory.unread(), Relaxed);
             taken

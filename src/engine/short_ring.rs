@@ -102,10 +102,12 @@ impl Engine for ShortRing {
         loop {
             let is_over = deadline.left() == 0;
             // SAFETY: the same contract.
-            let answer = match self.0.late() {
-                0 if is_over || taken >= wanted.min_nr => unsafe { self.stay(wanted, taken, 0) },
-                0 => unsafe { self.stay(wanted, taken, deadline.left().min(STAY)) },
-                _ => unsafe { self.from_both(wanted, taken) },
+            let answer = unsafe {
+                match self.0.late() {
+                    0 if is_over || taken >= wanted.min_nr => self.stay(wanted, taken, 0),
+                    0 => self.stay(wanted, taken, deadline.left().min(STAY)),
+                    _ => self.take_both(wanted, taken),
+                }
             };
             match answer {
                 Ok(count) => taken += c_long::from(count),
@@ -171,7 +173,7 @@ impl ShortRing {
     ///
     /// # Safety
     /// As [`Engine::wait`].
-    unsafe fn from_both<T>(self, wanted: &Wanted<T>, taken: c_long) -> Result {
+    unsafe fn take_both<T>(self, wanted: &Wanted<T>, taken: c_long) -> Result {
         let ours_first = self.0.is_passed_over();
         let mut count = 0;
         for is_ours in [ours_first, !ours_first] {

@@ -5,7 +5,7 @@ use super::arch::KERNEL_SIGSET_SIZE;
 use super::signals::Mask;
 use super::syscall::{call, long, pointer};
 use crate::errno::{from_kernel, Result};
-use crate::timeout::timespec;
+use crate::timeout::{timespec, Timeout};
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicU32;
@@ -22,7 +22,8 @@ pub fn now() -> i64 {
             pointer(time.as_mut_ptr())
         );
         let time = time.assume_init();
-        nanoseconds(time.tv_sec as i64, time.tv_nsec as i64)
+        let (seconds, rest) = time.parts();
+        nanoseconds(seconds, rest)
     }
 }
 
@@ -78,6 +79,26 @@ pub fn wake(word: &AtomicU32, count: c_int) {
     }
 }
 
+/// Adds 0 to a word at any address: `EFAULT` unless it can be written.
+#[inline(never)]
+pub fn add_nothing(word: *mut u32) -> Result {
+    // FUTEX_OP_ADD of 0, and FUTEX_OP_CMP_NE to 0: no waiter is woken where the word is 0.
+    const ADD_NOTHING: c_int = 1 << 28 | 1 << 24;
+    let local = AtomicU32::new(0);
+    // SAFETY: the kernel checks the address.
+    from_kernel(unsafe {
+        call!(
+            libc::SYS_futex,
+            pointer(&local),
+            long((libc::FUTEX_WAKE_OP | libc::FUTEX_PRIVATE_FLAG) as _),
+            long(0),
+            long(0),
+            pointer(word),
+            long(ADD_NOTHING as _)
+        )
+    })
+}
+
 /// Waits for a file, or for nothing, with another signal mask, which changes and waits in one step.
 /// How many files are ready: 0 or 1.
 ///
@@ -101,7 +122,7 @@ pub unsafe fn poll(
     from_kernel(unsafe {
         call!(
             libc::SYS_ppoll,
-            pointer::<libc::pollfd>(&mut waited),
+            pointer(core::ptr::addr_of_mut!(waited)),
             long(file.is_some() as _),
             pointer(time),
             pointer(mask),
