@@ -161,7 +161,7 @@ pub unsafe extern "C" fn io_destroy(ctx: io_context_t) -> c_int {
 #[no_mangle]
 pub unsafe extern "C" fn io_submit(ctx: io_context_t, nr: c_long, ios: *mut *mut iocb) -> c_int {
     // SAFETY: the caller vouches for the buffers that the requests name.
-    into_c(unsafe { context::submit(ctx, nr, ios) })
+    unsafe { context::submit(ctx, nr, ios) }
 }
 
 /// Asks for a request to be cancelled. The kernel can do so only with a pending IO_CMD_POLL.
@@ -221,7 +221,7 @@ pub unsafe extern "C" fn io_getevents(
     timeout: *mut timespec,
 ) -> c_int {
     // SAFETY: the same contract.
-    into_c(unsafe { context::getevents(ctx, min_nr, nr, events, timeout) })
+    unsafe { context::getevents(ctx, min_nr, nr, events, timeout) }
 }
 
 /// The same as io_getevents(), with the signal mask replaced by *sigmask while it waits, in one
@@ -287,5 +287,5 @@ pub(super) unsafe fn getevents(
     timeout: *const timespec,
 ) -> c_int {
     // SAFETY: the same contract.
-    into_c(unsafe { context::getevents_beside_others(ctx, min_nr, nr, events, timeout) })
+    unsafe { context::getevents_beside_others(ctx, min_nr, nr, events, timeout) }
 }
