@@ -13,4 +13,4 @@ build_library
 # The 32-bit C library and its loader are not installed either.
 export LIBAIO_RS_LIBRARIES="$cross/gcc/$libc/usr/$compiler/lib"
 differential i386 "$target" "$cross/bin/$compiler" "$PWD/build/$target" "$cross/libaio/i386" \
-	linked static preloaded linked_time64 static_time64
+	linked static preloaded linked_time64 static_time64 linked_inline linked_time64_inline
