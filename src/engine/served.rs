@@ -51,7 +51,8 @@ pub struct Entry {
     late: AtomicU32,
     is_passed_over: AtomicBool,
     lock: AtomicU32,
-    reserved: AtomicU32,
+    outstanding: AtomicU32,
+    added: AtomicU32,
     needed: AtomicU32,
     changed: AtomicU32,
 }
@@ -78,7 +79,8 @@ static TABLE: Table = {
         late: ZERO,
         is_passed_over: AtomicBool::new(false),
         lock: ZERO,
-        reserved: ZERO,
+        outstanding: ZERO,
+        added: ZERO,
         needed: ZERO,
         changed: ZERO,
     };
@@ -109,6 +111,11 @@ impl Word for AtomicU32 {
     #[inline(always)]
     fn add(&self, value: u32, order: Ordering) -> u32 {
         AtomicU32::fetch_add(self, value, order)
+    }
+    #[inline(always)]
+    fn add_below(&self, limit: u32) -> bool {
+        let more = |value| (value < limit).then_some(value + 1);
+        self.fetch_update(Relaxed, Relaxed, more).is_ok()
     }
     #[inline(always)]
     fn compare_exchange(
@@ -153,7 +160,8 @@ impl Entry {
     fn events(&self) -> Events<'_, AtomicU32> {
         Events {
             lock: &self.lock,
-            reserved: &self.reserved,
+            outstanding: &self.outstanding,
+            added: &self.added,
             needed: &self.needed,
             changed: &self.changed,
         }
