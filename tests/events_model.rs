@@ -2,7 +2,8 @@
 //! src/engine/events.rs itself, over loom's atomics, with a model of futex(2) and of the ring.
 //!
 //! The ring's slots are loom's cells, which fail when two threads touch one at once or without
-//! ordering between them. A thread that sleeps and is never woken is a deadlock, which loom reports.
+//! ordering between them. A thread that sleeps and is never woken is a deadlock, which loom
+//! reports.
 
 #[path = "../src/engine/events.rs"]
 mod events;
