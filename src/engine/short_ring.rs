@@ -65,7 +65,7 @@ impl Engine for ShortRing {
             // SAFETY: the same contract.
             return unsafe { KernelAio.submit(ctx, nr, iocbs) };
         }
-        let nr = nr.min(c_long::from(self.0.most()));
+        let nr = nr.min(self.0.most() as c_long);
         let mut done: c_long = 0;
         let error = loop {
             let rest = iocbs.wrapping_add(done as usize);
@@ -215,8 +215,8 @@ impl ShortRing {
     unsafe fn stay<T>(self, wanted: &Wanted<T>, taken: c_long, nanoseconds: i64) -> Result {
         let timeout: timespec = futex::time_of(nanoseconds);
         // More than the ring holds would never be there at a time.
-        let most = c_long::from(self.0.slots().max(2) - 1);
-        let least = (wanted.min_nr - taken).clamp(0, most);
+        let most = (self.0.slots().max(2) - 1) as c_long;
+        let least = (wanted.min_nr - taken).max(0).min(most);
         let part = Wanted {
             ctx: wanted.ctx,
             min_nr: if nanoseconds == 0 { 0 } else { least },
