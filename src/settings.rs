@@ -7,8 +7,9 @@
 //! The environment is read when the library is loaded, and never again: later it may not be read
 //! beside a `setenv()` in another thread, nor in a signal handler.
 
+use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_ulong, CStr};
-use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// `LIBAIO_RS_REAP=kernel`: never take completions from a ring in user space.
 #[cfg(reaps_in_user_space)]
@@ -101,7 +102,23 @@ pub enum Mode {
     InLine,
 }
 
-static MODE: AtomicU8 = AtomicU8::new(Mode::Kernel as u8);
+/// A [`Mode`]. Not atomic: io_submit() then compares it in memory, in one instruction.
+static MODE: WrittenAtLoad = WrittenAtLoad(UnsafeCell::new(Mode::Kernel as u8));
+
+/// A byte that constructors write, and no one afterwards.
+struct WrittenAtLoad(UnsafeCell<u8>);
+
+// SAFETY: constructors of one program run one after another, and other threads call this library
+// only after it has been loaded.
+unsafe impl Sync for WrittenAtLoad {}
+
+impl WrittenAtLoad {
+    #[inline(always)]
+    fn get(&self) -> u8 {
+        // SAFETY: nothing writes it any more; see `Sync` above.
+        unsafe { *self.0.get() }
+    }
+}
 
 /// Reads which engine is to serve contexts.
 ///
@@ -114,22 +131,22 @@ pub unsafe fn read_engine(given: Environment) -> Mode {
         Some(value) if is(value, INLINE) => Mode::InLine,
         _ => Mode::Kernel,
     };
-    MODE.store(mode as u8, Ordering::Relaxed);
+    // SAFETY: a constructor, alone.
+    unsafe { *MODE.0.get() = mode as u8 };
     mode
 }
 
 /// Whether no context is served but by the kernel.
 #[inline(always)]
 pub fn is_kernel_only() -> bool {
-    // Relaxed: written when the library is loaded.
-    MODE.load(Ordering::Relaxed) == Mode::Kernel as u8
+    MODE.get() == Mode::Kernel as u8
 }
 
 /// Which engine serves contexts.
 pub fn engine() -> Mode {
     const AUTO: u8 = Mode::Auto as u8;
     const INLINE: u8 = Mode::InLine as u8;
-    match MODE.load(Ordering::Relaxed) {
+    match MODE.get() {
         AUTO => Mode::Auto,
         INLINE => Mode::InLine,
         _ => Mode::Kernel,

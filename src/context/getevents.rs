@@ -13,8 +13,9 @@ use super::this_call;
 use crate::abi::{io_context_t, io_event};
 use crate::address::is_plausible;
 use crate::aio_ring::{Completions, Ring};
-use crate::engine::{GetEvents, Wanted};
-use crate::errno::{Errno, Result};
+use crate::engine::{Engine, GetEvents, KernelAio, Wanted};
+use crate::errno::{into_c, Errno, Result};
+use crate::settings;
 use crate::sys::aio;
 use crate::sys::restartable::{Area, Section};
 use crate::timeout::Timeout;
@@ -60,6 +61,7 @@ enum Found {
 /// [`Wanted::getevents`] for a call without a signal mask, with the most usual cases first: an
 /// empty ring is polled, or nobody else is at the ring. The other cases are functions of their own,
 /// which keeps this one small.
+/// The answer is in libaio's convention, so those functions are tail calls.
 ///
 /// # Safety
 /// As [`Wanted::getevents`].
@@ -70,7 +72,7 @@ pub unsafe fn getevents<T: Timeout + GetEvents>(
     nr: c_long,
     events: *mut io_event,
     timeout: *const T,
-) -> Result {
+) -> c_int {
     let wanted = Wanted {
         ctx,
         min_nr,
@@ -84,14 +86,14 @@ pub unsafe fn getevents<T: Timeout + GetEvents>(
         let when = unsafe { wanted.when() };
         // SAFETY: the same contract.
         if when == When::Poll && unsafe { wanted.finds_empty(entry) } {
-            return Ok(0);
+            return 0;
         }
         if let Some(owner) = wanted.try_own(entry, when) {
             // SAFETY: this call owns the lock of the ring's entry.
             match unsafe { wanted.take(entry, &owner) } {
                 Look::Taken(count) => {
                     owner.release();
-                    return Ok(count);
+                    return count;
                 }
                 Look::Empty | Look::TooFew if when == When::Wait => {
                     if let Some(reader) = owner.into_reader() {
@@ -119,7 +121,7 @@ unsafe fn wait<T: Timeout + GetEvents>(
     events: *mut io_event,
     timeout: *const T,
     reader: Reader<'static, AtomicUsize>,
-) -> Result {
+) -> c_int {
     let wanted = Wanted {
         ctx,
         min_nr,
@@ -128,10 +130,28 @@ unsafe fn wait<T: Timeout + GetEvents>(
         timeout,
         mask: None,
     };
+    if !settings::is_kernel_only() {
+        // SAFETY: the same contract.
+        return unsafe { wait_for_server(&wanted, reader) };
+    }
     // SAFETY: the same contract.
-    let answer = unsafe { super::wait(&wanted) };
+    let answer = unsafe { KernelAio.wait(&wanted) };
     reader.leave();
-    answer
+    into_c(answer)
+}
+
+/// # Safety
+/// As [`Wanted::getevents`].
+#[cold]
+#[inline(never)]
+unsafe fn wait_for_server<T: Timeout + GetEvents>(
+    wanted: &Wanted<T>,
+    reader: Reader<'static, AtomicUsize>,
+) -> c_int {
+    // SAFETY: the same contract.
+    let answer = unsafe { super::wait_for_server(wanted) };
+    reader.leave();
+    into_c(answer)
 }
 
 /// Whatever is not usual.
@@ -145,7 +165,7 @@ pub unsafe fn getevents_beside_others<T: Timeout + GetEvents>(
     nr: c_long,
     events: *mut io_event,
     timeout: *const T,
-) -> Result {
+) -> c_int {
     let wanted = Wanted {
         ctx,
         min_nr,
@@ -155,7 +175,7 @@ pub unsafe fn getevents_beside_others<T: Timeout + GetEvents>(
         mask: None,
     };
     // SAFETY: the same contract.
-    unsafe { wanted.getevents() }
+    into_c(unsafe { wanted.getevents() })
 }
 
 impl<T: Timeout + GetEvents> Wanted<T> {
@@ -272,7 +292,12 @@ impl<T: Timeout + GetEvents> Wanted<T> {
     /// As [`Wanted::getevents`].
     unsafe fn enter_kernel(&self) -> Result {
         // SAFETY: the same contract.
-        unsafe { super::wait(self) }
+        unsafe {
+            match settings::is_kernel_only() {
+                true => KernelAio.wait(self),
+                false => super::wait_for_server(self),
+            }
+        }
     }
 
     /// # Safety

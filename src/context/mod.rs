@@ -18,7 +18,7 @@ mod registry;
 use crate::abi::{io_context_t, io_event, iocb};
 pub use crate::engine::Wanted;
 use crate::engine::{self, Engine, GetEvents, KernelAio, Rung, Server};
-use crate::errno::{Errno, Result};
+use crate::errno::{into_c, Errno, Result};
 use crate::settings;
 use crate::sys::restartable;
 use crate::timeout::Timeout;
@@ -45,47 +45,34 @@ pub unsafe fn set_up(maxevents: c_int, ctxp: *mut io_context_t) -> Result {
     Ok(0)
 }
 
-/// Queues requests.
+/// Queues requests. The answer is in libaio's convention: the slow path is then a tail call, and
+/// the usual one is the system call and two instructions.
 ///
 /// # Safety
-/// The pointers may be anything; buffers of accepted requests belong to the kernel until their
+/// The pointers may be anything; buffers of accepted requests belong to the engine until their
 /// events arrive.
-pub unsafe fn submit(ctx: io_context_t, nr: c_long, iocbs: *mut *mut iocb) -> Result {
+#[inline(always)]
+pub unsafe fn submit(ctx: io_context_t, nr: c_long, iocbs: *mut *mut iocb) -> c_int {
     // SAFETY: the same contract.
     unsafe {
         match settings::is_kernel_only() {
-            true => KernelAio.submit(ctx, nr, iocbs),
+            true => into_c(KernelAio.submit(ctx, nr, iocbs)),
             false => submit_to_server(ctx, nr, iocbs),
         }
     }
 }
 
-/// Not inlined, which keeps the usual case two instructions long.
-///
 /// # Safety
 /// As [`submit`].
 #[cold]
 #[inline(never)]
-unsafe fn submit_to_server(ctx: io_context_t, nr: c_long, iocbs: *mut *mut iocb) -> Result {
+unsafe fn submit_to_server(ctx: io_context_t, nr: c_long, iocbs: *mut *mut iocb) -> c_int {
     // SAFETY: the same contract.
-    unsafe { server_of(ctx).submit(ctx, nr, iocbs) }
+    into_c(unsafe { server_of(ctx).submit(ctx, nr, iocbs) })
 }
 
-/// Has the engine wait for events.
+/// Waits for events of a context that the kernel may not serve.
 ///
-/// # Safety
-/// As [`Engine::wait`].
-#[inline(always)]
-unsafe fn wait<T: Timeout + GetEvents>(wanted: &Wanted<T>) -> Result {
-    // SAFETY: the same contract.
-    unsafe {
-        match settings::is_kernel_only() {
-            true => KernelAio.wait(wanted),
-            false => wait_for_server(wanted),
-        }
-    }
-}
-
 /// # Safety
 /// As [`Engine::wait`].
 #[cold]

@@ -2,6 +2,8 @@
 
 #[path = "../../src/sys/arch/mod.rs"]
 pub mod arch;
+#[path = "../../src/sys/probe.rs"]
+pub mod probe;
 #[path = "../../src/sys/restartable/mod.rs"]
 pub mod restartable;
 #[path = "../../src/sys/syscall.rs"]
