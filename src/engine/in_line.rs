@@ -90,7 +90,7 @@ impl Engine for InLine {
         let inside = self.0.and_then(|entry| Inside::enter(entry, ctx));
         let inside = inside.ok_or(Errno::EINVAL)?;
         let mut proven = Proven::new();
-        let nr = nr.min(c_long::from(inside.most()));
+        let nr = nr.min(inside.most() as c_long);
         // SAFETY: the same contract.
         let answer = unsafe { submit_all(&inside, nr, iocbs, &mut proven) };
         inside.leave();
@@ -237,14 +237,9 @@ unsafe fn wait<T>(
                 } else if is_over {
                     Err(interrupted.then_some(Errno::EINTR))
                 } else if mask.is_null() {
-                    let needed = (wanted.min_nr - taken).min(c_long::from(u32::MAX >> 1)) as u32;
-                    served::sleep(
-                        entry,
-                        wanted.ctx,
-                        needed.min(entry.capacity()),
-                        deadline.time(),
-                    )
-                    .map_err(Some)
+                    let most = entry.capacity() as c_long;
+                    let needed = (wanted.min_nr - taken).min(most) as u32;
+                    served::sleep(entry, wanted.ctx, needed, deadline.time()).map_err(Some)
                 } else {
                     // Nothing wakes this thread but signals, so it looks by itself.
                     pause = (pause * 2).min(10_000_000);
@@ -273,7 +268,7 @@ pub unsafe fn take<T>(entry: &'static Entry, wanted: &Wanted<T>, taken: c_long) 
     let Some(inside) = Inside::enter(entry, wanted.ctx) else {
         return Err(Errno::EINVAL);
     };
-    let count = (wanted.nr - taken).min(c_long::from(inside.unread())) as usize;
+    let count = (wanted.nr - taken).min(inside.unread() as c_long) as usize;
     let to = wanted.events.wrapping_add(taken as usize);
     let length = count * size_of::<io_event>();
     let answer = if count == 0 {

@@ -134,7 +134,7 @@ unsafe fn smaller(asked: u32, ctxp: *mut io_context_t, granted: &mut c_int) -> O
             return None;
         }
         // What the limit leaves; if another process takes that first, half as much, and so on.
-        let left = most.unwrap_or_else(left_of_limit).clamp(1, count - 1);
+        let left = most.unwrap_or_else(left_of_limit).min(count - 1).max(1);
         count = least_with_ring_of(left);
         most = Some(count / 2);
     }

@@ -64,7 +64,7 @@ impl Engine for ShortRing {
             // SAFETY: the same contract.
             return unsafe { KernelAio.submit(ctx, nr, iocbs) };
         }
-        let nr = nr.min(c_long::from(self.0.most()));
+        let nr = nr.min(self.0.most() as c_long);
         let mut done: c_long = 0;
         let error = loop {
             let rest = iocbs.wrapping_add(done as usize);
@@ -207,8 +207,9 @@ impl ShortRing {
         let timeout: timespec = futex::time_of(nanoseconds);
         // More than the ring holds would never be there at a time.
         // SAFETY: the context is there, or its destroyer kills the original too.
-        let most = c_long::from(unsafe { Ring::of_kernel(wanted.ctx) }.slots().max(2) - 1);
-        let least = (wanted.min_nr - taken).clamp(0, most);
+        let slots = unsafe { Ring::of_kernel(wanted.ctx) }.slots();
+        let most = (slots.max(2) - 1) as c_long;
+        let least = (wanted.min_nr - taken).max(0).min(most);
         let part = Wanted {
             ctx: wanted.ctx,
             min_nr: if nanoseconds == 0 { 0 } else { least },

@@ -27,21 +27,38 @@ pub fn now() -> i64 {
     }
 }
 
-/// Saturates after some 292 years.
+const NANOSECONDS: i32 = 1_000_000_000;
+
+/// Saturates after some 68 years. 32-bit machines have no 64-bit arithmetic without libgcc but for
+/// products of 32-bit numbers.
 pub fn nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
-    seconds
-        .saturating_mul(1_000_000_000)
-        .saturating_add(nanoseconds)
+    let saturated = if seconds < 0 { i64::MIN } else { i64::MAX };
+    match i32::try_from(seconds) {
+        Ok(seconds) => (i64::from(seconds) * i64::from(NANOSECONDS)).saturating_add(nanoseconds),
+        Err(_) => saturated.saturating_add(nanoseconds),
+    }
 }
 
-/// The longest time that every form of a timeout can say.
-const LONGEST: i64 = 2_000_000_000 * 1_000_000_000;
+/// The longest time that every form of a timeout can express.
+const LONGEST: i64 = 2_000_000_000 * NANOSECONDS as i64;
 
+/// 0 if it is negative.
+#[inline(never)]
 pub fn time_of(nanoseconds: i64) -> timespec {
-    let nanoseconds = nanoseconds.clamp(0, LONGEST);
+    let nanoseconds = nanoseconds.clamp(0, LONGEST) as u64;
+    // Long division by 5^9, 11 bits at a time, for the same reason; 2^9 is the rest of 10^9.
+    const DIVISOR: u32 = NANOSECONDS as u32 >> 9;
+    let mut left = nanoseconds & !0x1ff;
+    let (mut seconds, mut remainder) = (0_u64, 0_u32);
+    for _ in 0..5 {
+        let part = remainder << 11 | (left >> 53) as u32;
+        left <<= 11;
+        seconds = seconds << 11 | u64::from(part / DIVISOR);
+        remainder = part % DIVISOR;
+    }
     timespec {
-        tv_sec: (nanoseconds / 1_000_000_000) as _,
-        tv_nsec: (nanoseconds % 1_000_000_000) as _,
+        tv_sec: seconds as _,
+        tv_nsec: (remainder << 9 | nanoseconds as u32 & 0x1ff) as _,
     }
 }
 

@@ -66,7 +66,7 @@ impl Machine {
         }
     }
 
-    /// The one that a script says: see scripts/differential.sh.
+    /// The one that a script says: see scripts/shared/differential.sh.
     pub fn from_environment(original: &'static Installation) -> Option<Machine> {
         let optional = |name: &str| std::env::var(format!("LIBAIO_RS_{name}")).ok();
         let needed =
@@ -75,7 +75,14 @@ impl Machine {
         let compiler = Compiler::Foreign(optional("LIBRARIES").map(PathBuf::from));
         let boot = optional("BOOT").map(Boot::new);
         let mut ways = Vec::new();
-        for way in needed("WAYS").split_whitespace() {
+        for name_of_way in needed("WAYS").split_whitespace() {
+            let environment = ENVIRONMENTS
+                .iter()
+                .rfind(|environment| name_of_way.ends_with(environment.suffix))
+                .expect("the first has no suffix");
+            let way = name_of_way
+                .strip_suffix(environment.suffix)
+                .unwrap_or(name_of_way);
             let linking = match way.strip_suffix("_time64").unwrap_or(way) {
                 "linked" => Linking::Linked,
                 "static" => Linking::Static,
@@ -84,11 +91,11 @@ impl Machine {
                 _ => panic!("LIBAIO_RS_WAYS: there is no way {way}"),
             };
             ways.push(Way {
-                name: format!("{name}_{way}"),
+                name: format!("{name}_{name_of_way}"),
                 linking,
                 compiler: compiler.clone(),
                 time64: way.ends_with("_time64"),
-                environment: &ENVIRONMENTS[0],
+                environment,
             });
         }
         assert!(

@@ -19,6 +19,8 @@ pub const WORDS: &[&str] = &[
     "short-ring",
     // No context is the kernel's: every request is carried out inside io_submit.
     "inline",
+    // Both, on a 64-bit kernel.
+    "inline-i386",
     "amd64",
     "i386",
     "arm64",

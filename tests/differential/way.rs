@@ -35,7 +35,7 @@ pub enum Compiler {
 #[derive(Debug)]
 pub struct Environment {
     /// Of a way's name.
-    suffix: &'static str,
+    pub suffix: &'static str,
     variables: &'static [(&'static str, &'static str)],
     /// What tests/refuse.c refuses to the program. The original is always asked without.
     refusal: Option<&'static str>,
@@ -98,6 +98,14 @@ pub static ENVIRONMENTS: &[Environment] = &[
         refusal: Some("kill"),
         words: &["inline"],
         ways: REFUSED,
+    },
+    // For machines that a script has fetched: tests/refuse.c filters this machine's calls only.
+    Environment {
+        suffix: "_inline",
+        variables: &[("LIBAIO_RS_ENGINE", "inline")],
+        refusal: None,
+        words: &["inline"],
+        ways: &["foreign"],
     },
 ];
 
@@ -165,12 +173,14 @@ impl Way {
             self.linking,
             Linking::Preloaded | Linking::PreloadedFromCargo
         );
+        let is_inline = self.environment.words.contains(&"inline");
         let mut words = vec![cpu(), if self.is_musl() { "musl" } else { "glibc" }];
         for (holds, word) in [
             (self.is_static(), "static"),
             (is_preloaded, "preloaded"),
             (self.time64, "time64"),
             (!reaps, "reap-kernel"),
+            (cpu() == "i386" && is_inline, "inline-i386"),
         ] {
             if holds {
                 words.push(word);
