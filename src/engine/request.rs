@@ -27,7 +27,13 @@ const IOPRIO: c_uint = 2;
 /// `at` may be anything. The memory that the request names may be read or written.
 #[inline(never)]
 pub unsafe fn submit(inside: &Inside, at: *mut iocb, proven: &mut Proven) -> Result<(), Errno> {
-    if !is_plausible(at) || !proven.is_readable(at, size_of::<iocb>()) {
+    if !is_plausible(at) {
+        return Err(Errno::EFAULT);
+    }
+    // The word that is written if nothing is wrong.
+    // SAFETY: only the field's address is made.
+    proven.prove(unsafe { addr_of_mut!((*at).key) });
+    if !proven.is_readable(at, size_of::<iocb>()) {
         return Err(Errno::EFAULT);
     }
     // SAFETY: readable. Programs may keep requests in packed structures.

@@ -28,11 +28,15 @@ const SYNC: c_int = 0x04;
 const NOWAIT: c_int = 0x08;
 const APPEND: c_int = 0x10;
 const NOAPPEND: c_int = 0x20;
+/// Has an effect on pipes and sockets alone.
+const NOSIGNAL: c_int = 0x100;
 /// Flags that the kernel accepts for every file.
 const FOR_EVERY_FILE: c_int = HIPRI | DSYNC | SYNC | APPEND;
 
 /// Whether the kernel has been seen to know [`NOAPPEND`] (since Linux 6.9).
 static KNOWS_NOAPPEND: AtomicBool = AtomicBool::new(false);
+/// Whether it has been seen not to know [`NOSIGNAL`] (since Linux 6.18).
+static LACKS_NOSIGNAL: AtomicBool = AtomicBool::new(false);
 
 /// A request to read or write.
 pub struct Transfer {
@@ -66,14 +70,22 @@ impl Transfer {
         if self.is_nothing && self.has_iterator() == Some(false) {
             return Err(Errno::EINVAL.into());
         }
-        // A flag without effect on a read: files that can only be read in another way, such as
-        // directories and most of /proc, refuse every flag. A write must not get that far.
-        let probe = match self.direction {
-            Direction::Read => DSYNC,
-            Direction::Write => self.flag_for_write()?,
+        // A flag without effect: files that can only be read or written in another way, such as
+        // directories and most of /proc, refuse every flag.
+        let is_write = self.direction == Direction::Write;
+        let probe = match is_write {
+            false => DSYNC,
+            true if LACKS_NOSIGNAL.load(Relaxed) => self.flag_for_write(),
+            true => NOSIGNAL,
         };
         // SAFETY: the caller's promise.
-        let result = unsafe { self.attempt(Place::At(self.offset), probe) };
+        let mut result = unsafe { self.attempt(Place::At(self.offset), probe) };
+        if result == Err(Errno::EOPNOTSUPP) && probe == NOSIGNAL {
+            // Such a file, or an older kernel.
+            // SAFETY: the caller's promise.
+            result = unsafe { self.attempt(Place::At(self.offset), self.flag_for_write()) };
+            LACKS_NOSIGNAL.store(result.is_ok(), Relaxed);
+        }
         // The file's word may be that of a server.
         if result == Err(Errno::ESPIPE) && self.of_nothing(self.fd, Place::At(0)) == result {
             // SAFETY: the caller's promise.
@@ -145,17 +157,17 @@ impl Transfer {
     /// and block devices are; and otherwise one that makes the kernel refuse the others, and has no
     /// effect on those that have nothing to put on a disk.
     #[inline(never)]
-    fn flag_for_write(&self) -> Result<c_int, Errno> {
+    fn flag_for_write(&self) -> c_int {
         match files::kind_and_size(self.fd) {
-            None | Some((libc::S_IFBLK, _)) => Ok(0),
+            None | Some((libc::S_IFBLK, _)) => 0,
             Some((libc::S_IFREG, size))
                 if size > 0
                     || self.has_iterator() == Some(true)
                     || !is_pseudo(files::file_system(self.fd)) =>
             {
-                Ok(0)
+                0
             }
-            Some(_) => Ok(DSYNC),
+            Some(_) => DSYNC,
         }
     }
 
