@@ -556,7 +556,7 @@ fn check_links(document: &str) -> Result<(), Failed> {
 }
 
 /// What docs/testing.md has rows for, between its markers: the first code in the second cell,
-/// where scripts/record.sh looks for it.
+/// where scripts/shared/record.sh looks for it.
 fn rows_of_table() -> Vec<String> {
     let table = results_table();
     let rows = table
@@ -636,7 +636,7 @@ fn rows_are_of_targets() -> Result<(), Failed> {
                 format!("{TESTING_PAGE}: make {target} is not a target of the Makefile").into(),
             );
         }
-        let recorder = format!("scripts/record.sh {target} ");
+        let recorder = format!("scripts/shared/record.sh {target} ");
         let asked = would_run(target, "RECORD=1")?;
         if !asked.contains(&recorder) && target != WRITES_ITS_OWN_PAGE {
             return Err(format!("make {target} RECORD=1 does not record: {asked}").into());

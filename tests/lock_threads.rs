@@ -44,8 +44,8 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU8, AtomicUsize}
 use std::thread::yield_now;
 use sys::restartable::Section;
 
-/// Whether the machine is emulated (scripts/emulation-check.sh). A system call takes so much longer
-/// there than a section that threads rarely meet in a section, unless it copies more.
+/// Whether the machine is emulated (emulation-check.sh). A system call takes so much longer there
+/// than a section that threads rarely meet in a section, unless it copies more.
 const EMULATED: bool = option_env!("LIBAIO_RS_EMULATED").is_some();
 /// Slots of the ring; few, so that it wraps around often.
 const NR: usize = if EMULATED { 512 } else { 8 };

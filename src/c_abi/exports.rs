@@ -1,13 +1,13 @@
-//! The list of exports: every symbol of `libaio.so.1` and its version. It is the only one;
-//! `libaio.map` names no symbol.
+//! Every exported symbol of `libaio.so.1` and its version. There is no other list: `libaio.map`
+//! names no symbol.
 //!
-//! Each module says `super::exports::of_…!()` for its own functions: `.symver` needs the function
-//! in the same object, and if rustc is told to make several, it keeps a module in one.
+//! Each module invokes `super::exports::of_…!()` for its own functions, because `.symver` needs the
+//! function in the same object file, and rustc puts all functions of a module into one.
 
 /// Gives a function of the header its default version.
 macro_rules! default_version {
     ($($name:literal => $version:literal;)+) => {
-        // "@@@" renames the symbol, so that the plain name is not exported beside it.
+        // "@@@" renames the symbol, so the name without a version is not exported too.
         $(core::arch::global_asm!(
             concat!(".symver ", $name, ", ", $name, "@@@", $version),
         );)+
@@ -17,7 +17,7 @@ macro_rules! default_version {
 /// `name @ version <= function` adds an older version of a name, served by another function.
 macro_rules! old_version {
     ($($name:literal @ $version:literal <= $function:path;)+) => {
-        // The function's own name becomes visible to the linker, and libaio.map hides it again.
+        // .globl makes the function's own name visible to the linker; libaio.map hides it again.
         $(core::arch::global_asm!(
             ".globl {function}",
             concat!(".symver {function}, ", $name, "@", $version),

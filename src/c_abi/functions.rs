@@ -1,8 +1,8 @@
-//! The functions of `libaio.h`. Their documentation is the header's: `build.rs` copies it there.
+//! The functions of `libaio.h`. `build.rs` copies their documentation into the header.
 
-// What pointers may be is said for each argument, in the words of the module above.
+// The documentation of each argument says what a pointer may be, in the terms of `c_abi`.
 #![allow(clippy::missing_safety_doc)]
-// The text is the header's, where brackets are C's.
+// Brackets in the text are C's, not links.
 #![allow(rustdoc::broken_intra_doc_links)]
 
 use crate::abi::{io_callback_t, io_context_t, io_event, iocb};
@@ -17,12 +17,13 @@ use libc::{c_int, c_long, c_void, sigset_t};
 #[cfg(feature = "versioned")]
 super::exports::of_functions!();
 
-/// Makes a context, like io_setup(), but clears *ctxp first instead of requiring it to be 0.
+/// Creates a context, like io_setup(), but sets *ctxp to 0 first instead of requiring that it is 0.
 ///
 /// maxevents: as for io_setup(). ctxp: read here; written.
 ///
 /// Returns 0, or
-///   -EINVAL   maxevents is 0 or negative (*ctxp is left alone then), or more than can be mapped
+///   -EINVAL   maxevents is 0 or negative (*ctxp is not changed then), or more than the kernel can
+///             map
 ///   -EFAULT   ctxp cannot be written
 ///   -EAGAIN, -ENOMEM, -ENOSYS   as io_setup()
 ///
@@ -51,21 +52,22 @@ pub unsafe extern "C" fn io_queue_release(ctx: io_context_t) -> c_int {
     into_c(unsafe { context::destroy(ctx) })
 }
 
-/// Takes the ready completions, one at a time and without waiting, and calls for each the
-/// function that io_set_callback() put into its request:
-/// callback(ctx, iocb, res, res2), with the values of struct io_event.
+/// Reaps the ready completions one at a time, without waiting, and calls the callback of each
+/// request, which io_set_callback() has set: callback(ctx, iocb, res, res2), with the values of
+/// struct io_event.
 ///
-/// Every request of this context must have a callback. It may call any function of this library,
-/// also io_queue_run() and, as its last act on ctx, io_destroy(). Completions that arrive
-/// meanwhile are taken too, so a callback that always submits again keeps this function busy.
+/// Every request of this context must have a callback. A callback may call any function of this
+/// library, including io_queue_run(). It may call io_destroy() if it does not use ctx afterwards.
+/// Completions that arrive during the call are reaped too, so this function does not return while
+/// callbacks submit requests that complete at once.
 ///
 /// Returns 0 when no completion is left, or
 ///   -EINVAL   ctx is not a context of this process; or a completion had no callback (its data
-///             was NULL): that completion is gone, the call can be repeated
+///             was NULL): that completion is removed, and the call can be repeated
 ///   -EINTR    a signal arrived
 ///   -ENOSYS   the kernel has no AIO
 ///
-/// Thread-safe: no completion is taken twice. Source: libaio 0.3.113; io_getevents(2).
+/// Thread-safe: no completion is reaped twice. Source: libaio 0.3.113; io_getevents(2).
 #[no_mangle]
 pub unsafe extern "C" fn io_queue_run(ctx: io_context_t) -> c_int {
     const AT_ONCE: timespec = timespec {
@@ -81,28 +83,28 @@ pub unsafe extern "C" fn io_queue_run(ctx: io_context_t) -> c_int {
         }
         // SAFETY: one event was written.
         let event = unsafe { event.assume_init() };
-        // SAFETY: a data pointer and an optional function pointer have the same form, and
-        // io_set_callback stored the one as the other.
+        // SAFETY: a data pointer and an optional function pointer have the same representation,
+        // and io_set_callback stored one as the other.
         let callback = unsafe { transmute::<*mut c_void, io_callback_t>(event.data) };
         let Some(callback) = callback else {
             return into_c(Err(Errno::EINVAL)); // the original calls address 0 here
         };
-        // SAFETY: the program's own function. Nothing of ours is live across it, so it may leave
-        // by longjmp, by a C++ exception or by pthread_exit, as through the original.
+        // SAFETY: the program's own function. The library holds no state across the call, so the
+        // callback may leave by longjmp, a C++ exception or pthread_exit, as with the original.
         unsafe { callback(ctx, event.obj, event.res as c_long, event.res2 as c_long) };
     }
 }
 
-/// Makes a context for at least maxevents requests at a time.
+/// Creates a context with room for at least maxevents requests at a time.
 ///
-/// maxevents: 1 or more. The kernel gives more than it is asked for, at least 120 on a machine of
-/// two processors with 4 KiB pages, and counts what was asked for against the system's limit.
+/// maxevents: 1 or more. The room is larger: at least 120 requests on a machine with two processors
+/// and 4 KiB pages. The system's limit counts maxevents itself.
 /// ctxp: checked by the kernel; *ctxp must be 0, and receives the handle.
 ///
 /// Returns 0, or
 ///   -EINVAL   *ctxp is not 0; maxevents is 0, or more than the kernel can map
-///   -EAGAIN   maxevents is more than /proc/sys/fs/aio-max-nr leaves of the system's total
-///             (a negative number counts as a large one, and gives either of these errors)
+///   -EAGAIN   maxevents exceeds what is left of the system's limit, /proc/sys/fs/aio-max-nr
+///             (a negative number counts as a large one, and gives -EINVAL or -EAGAIN)
 ///   -EFAULT   ctxp cannot be read and written
 ///   -ENOMEM   the kernel is out of memory
 ///   -ENOSYS   the kernel has no AIO
@@ -114,9 +116,9 @@ pub unsafe extern "C" fn io_setup(maxevents: c_int, ctxp: *mut io_context_t) -> 
     into_c(unsafe { context::set_up(maxevents, ctxp) })
 }
 
-/// Destroys a context. Pending polls are cancelled; everything else in flight is waited for, and
-/// its events are lost. This takes tens of milliseconds. Threads that wait in io_getevents()
-/// return with -EINVAL or with the events they have.
+/// Destroys a context: cancels pending polls, waits for all other requests in flight, and discards
+/// all events. This takes tens of milliseconds. Threads that wait in io_getevents() return with
+/// -EINVAL or with the events that they already have.
 ///
 /// ctx: checked by the kernel.
 ///
@@ -124,8 +126,9 @@ pub unsafe extern "C" fn io_setup(maxevents: c_int, ctxp: *mut io_context_t) -> 
 ///   -EINVAL   ctx is not a context of this process, or another thread is destroying it
 ///   -ENOSYS   the kernel has no AIO
 ///
-/// Thread-safe, but no other thread may poll the context (io_getevents(), io_pgetevents() or
-/// io_queue_run() with a timeout of zero) at the same time: a poll reads the ring, which goes away.
+/// Thread-safe, but no other thread may poll the context at the same time (io_getevents() or
+/// io_pgetevents() with a timeout of zero, or io_queue_run()), because a poll reads the ring, which
+/// this function unmaps.
 /// Async-signal-safe. In a forked child: -EINVAL.
 /// Source: io_destroy(2); kill_ioctx() in the kernel's fs/aio.c.
 #[no_mangle]
@@ -134,48 +137,49 @@ pub unsafe extern "C" fn io_destroy(ctx: io_context_t) -> c_int {
     into_c(unsafe { context::destroy(ctx) })
 }
 
-/// Queues requests, in order, up to the first that is refused.
+/// Submits requests in order, and stops at the first that is refused.
 ///
-/// nr: how many; 0 or more. A full context takes fewer.
+/// nr: the number of requests; 0 or more. A context that becomes full accepts fewer.
 /// ctx, ios, every ios[k] and what they point to: checked by the kernel.
 ///
-/// Returns how many were queued, or, if the first one was refused,
-///   -EAGAIN   the context is full: take events first
+/// Returns the number of requests submitted, or, if the first one was refused,
+///   -EAGAIN   the context is full: reap events first
 ///   -EBADF    the request's file, or its eventfd, is not open in the way the request needs
 ///   -EFAULT   ios, ios[0] or a vector cannot be read, or ios[0]->key cannot be written
 ///   -EINVAL   ctx is not a context of this process; nr is negative; or the request is malformed:
 ///             unknown opcode, reserved fields that are not 0, negative offset, length over
-///             SSIZE_MAX, a resfd that is no eventfd, an invalid priority, or an opcode that the
-///             file does not support
-///   -EOPNOTSUPP   aio_rw_flags has a flag that the kernel or the file system does not know
-///   -EPERM    the priority needs a privilege; or RWF_NOAPPEND and an append-only file
-///   -ENOMEM, -ENOSYS   no memory; no AIO in the kernel
-/// Errors found later, such as a misaligned O_DIRECT buffer, come in the event's res.
+///             SSIZE_MAX, a resfd that is not an eventfd, an invalid priority, or an opcode that
+///             the file does not support
+///   -EOPNOTSUPP   aio_rw_flags has a flag that the kernel or the file system does not support
+///   -EPERM    the priority needs a privilege; or RWF_NOAPPEND on an append-only file
+///   -ENOMEM, -ENOSYS   the kernel is out of memory; the kernel has no AIO
+/// Errors that are found later, such as a misaligned O_DIRECT buffer, are in the event's res.
 ///
-/// It returns at once only for what the file system can do asynchronously, in practice O_DIRECT
-/// within the file's size; buffered reads that miss the page cache, buffered writes, writes that
-/// extend a file and reads of empty pipes block in here.
+/// The function returns before the I/O is done only where the file system is asynchronous: in
+/// practice, for O_DIRECT within the file's size. Buffered reads that miss the page cache, buffered
+/// writes, writes that extend a file and reads of empty pipes block in this call.
 ///
 /// Thread-safe. Async-signal-safe. In a forked child: -EINVAL. Source: io_submit(2);
 /// io_submit_one() in the kernel's fs/aio.c.
 #[no_mangle]
 pub unsafe extern "C" fn io_submit(ctx: io_context_t, nr: c_long, ios: *mut *mut iocb) -> c_int {
-    // SAFETY: the caller vouches for the buffers that the requests name.
+    // SAFETY: the caller guarantees that the buffers of the requests are valid.
     into_c(unsafe { context::submit(ctx, nr, ios) })
 }
 
-/// Asks for a request to be cancelled. The kernel can do so only with a pending IO_CMD_POLL.
+/// Asks the kernel to cancel a request. The kernel can cancel only a pending IO_CMD_POLL.
 ///
-/// ctx, iocb, evt: checked by the kernel; iocb is the address that was submitted. evt is never
-/// written by current kernels: the event of a cancelled request arrives as any other, with res 0.
+/// ctx, iocb, evt: checked by the kernel; iocb is the address that was submitted. Current kernels
+/// never write evt: the event of a cancelled request must be reaped like any other, and its res is
+/// 0.
 ///
 /// Returns
-///   -EINPROGRESS   it is being cancelled: its event will come
-///   -EINVAL   ctx is not a context of this process; or iocb is not in flight in it, or cannot be
+///   -EINPROGRESS   success: the request is being cancelled, and its event will arrive
+///   -EINVAL   ctx is not a context of this process; iocb is not in flight in ctx, or cannot be
 ///             cancelled; or iocb->key is not 0
 ///   -EFAULT   iocb cannot be read
 ///   -ENOSYS   the kernel has no AIO
-/// and 0, with *evt filled in, from kernels before 3.11.
+/// Kernels before 3.11 return 0 and fill in *evt.
 ///
 /// Thread-safe. Async-signal-safe. In a forked child: -EINVAL. Source: io_cancel(2); io_cancel in
 /// the kernel's fs/aio.c.
@@ -189,29 +193,30 @@ pub unsafe extern "C" fn io_cancel(
     into_c(unsafe { context::cancel(ctx, iocb, evt) })
 }
 
-/// Takes completions: waits until there are min_nr, takes nr at most.
+/// Reaps completions: waits for at least min_nr events and returns up to nr.
 ///
-/// min_nr, nr: events; 0 <= min_nr <= nr.
-/// events: room for nr events. Written here if events are there, otherwise checked by the kernel.
-/// timeout: read here; the longest time to wait, relative. NULL or a negative time: for ever.
-/// {0,0}: not at all; on an empty context this is answered with 0 whatever the other arguments
-/// are, and costs no system call.
+/// min_nr, nr: numbers of events; 0 <= min_nr <= nr.
+/// events: room for nr events. Written here if events are ready, otherwise checked by the kernel.
+/// timeout: read here; the longest time to wait, from now. NULL or a negative time: no limit.
+/// {0,0}: do not wait. If no event is ready, the call then returns 0, whatever the other arguments
+/// are, and makes no system call.
 ///
 /// Ready events are copied from the completion ring, which is mapped into the process, without a
 /// system call. The kernel is entered only to wait, or when the ring cannot be read safely. With
-/// the environment variable LIBAIO_RS_REAP=kernel, read when the library is loaded, it takes all
+/// LIBAIO_RS_REAP=kernel in the environment when the library is loaded, the kernel delivers all
 /// events.
 ///
-/// Returns how many were taken, fewer than min_nr if the time is over or a signal arrived, or
-///   -EINVAL   ctx is not a context of this process, or was destroyed meanwhile; min_nr or nr is
-///             out of range
+/// Returns the number of events, which is less than min_nr if the time is over or a signal arrived,
+/// or
+///   -EINVAL   ctx is not a context of this process, or was destroyed during the call; min_nr or nr
+///             is out of range
 ///   -EFAULT   events is not a user-space address, or the kernel was entered and could not write
 ///             there (the events stay queued); or timeout cannot be read
-///   -EINTR    a signal arrived before any event; never restarted, whatever SA_RESTART says
+///   -EINTR    a signal arrived before any event; the call is never restarted, even with SA_RESTART
 ///   -ENOSYS   the kernel has no AIO
 ///
-/// Thread-safe: no completion is taken twice. Async-signal-safe. In a forked child: -EINVAL, but
-/// for the answer to {0,0}. Source: io_getevents(2); read_events() in the kernel's fs/aio.c.
+/// Thread-safe: no completion is reaped twice. Async-signal-safe. In a forked child: -EINVAL,
+/// except that {0,0} may return 0. Source: io_getevents(2); read_events() in the kernel's fs/aio.c.
 #[no_mangle]
 pub unsafe extern "C" fn io_getevents(
     ctx: io_context_t,
@@ -224,17 +229,17 @@ pub unsafe extern "C" fn io_getevents(
     into_c(unsafe { context::getevents(ctx, min_nr, nr, events, timeout) })
 }
 
-/// The same as io_getevents(), with the signal mask replaced by *sigmask while it waits, in one
-/// step. A signal that *sigmask lets through is delivered even if events are taken, so the kernel
-/// is always asked, but for the answer to {0,0}.
+/// Reaps completions like io_getevents(), and atomically replaces the signal mask by *sigmask while
+/// it waits. A pending signal that *sigmask does not block is delivered even if events are
+/// returned, so every call with a mask enters the kernel, except a poll ({0,0}) of an empty ring.
 ///
-/// sigmask: checked by the kernel. NULL: the mask stays as it is.
+/// sigmask: checked by the kernel. NULL: the mask is not changed.
 ///
 /// Returns as io_getevents(), and
 ///   -ENOSYS   the kernel is older than Linux 4.18
 ///   -EFAULT   sigmask cannot be read
 ///
-/// Thread-safe: no completion is taken twice. Source: io_pgetevents in the kernel's fs/aio.c.
+/// Thread-safe: no completion is reaped twice. Source: io_pgetevents in the kernel's fs/aio.c.
 #[no_mangle]
 pub unsafe extern "C" fn io_pgetevents(
     ctx: io_context_t,
@@ -256,14 +261,14 @@ pub unsafe extern "C" fn io_pgetevents(
     into_c(unsafe { wanted.getevents() })
 }
 
-/// Does nothing, at once: the same as io_getevents(ctx, 0, 0, NULL, timeout). Exported for old
-/// programs; libaio.h does not declare it, because the original's does not.
+/// Returns at once: the same as io_getevents(ctx, 0, 0, NULL, timeout). Exported for old programs;
+/// libaio.h does not declare it, because the original's header does not.
 ///
 /// timeout: read here.
 ///
 /// Returns 0, or
 ///   -EINVAL   ctx is not a context of this process
-///   -EFAULT   timeout is nothing that a program can map
+///   -EFAULT   timeout is not a user-space address
 ///   -EINTR    a signal is pending
 ///   -ENOSYS   the kernel has no AIO
 ///
@@ -274,8 +279,8 @@ pub unsafe extern "C" fn io_queue_wait(ctx: io_context_t, timeout: *mut timespec
     unsafe { getevents(ctx, 0, 0, null_mut(), timeout) }
 }
 
-/// io_getevents() for the other functions. They do not call one another's exported names, which the
-/// dynamic linker would have to look up.
+/// io_getevents() for the other functions. They do not call the exported name, because the dynamic
+/// linker would have to look it up.
 ///
 /// # Safety
 /// As io_getevents().

@@ -1,14 +1,13 @@
-//! The C surface: what `libaio.h` declares and `libaio.so.1` exports. Each function checks what
-//! only it can check, hands the call on, and turns the answer into C's form.
+//! The C interface: what `libaio.h` declares and `libaio.so.1` exports. Each function checks its
+//! own arguments, passes the call to `context`, and converts the result into C's form.
 //!
-//! Pointers that the functions take are of two kinds, and every function's documentation says
-//! which is which:
+//! The documentation of every function says of which kind each pointer argument is:
 //!
-//! * *checked by the kernel*: may be anything. If it is NULL or unreadable (unwritable, where
-//!   something is written), the answer is `-EFAULT`, and a handle that is no context gives
-//!   `-EINVAL`.
-//! * *read here*: must be NULL or readable, as with the original. An address that no program can
-//!   map is left to the kernel, which answers `-EFAULT`.
+//! * *checked by the kernel*: any value is allowed. A pointer that is NULL or unreadable
+//!   (unwritable, if the call writes through it) gives `-EFAULT`. A handle that is not a context
+//!   gives `-EINVAL`.
+//! * *read here*: must be NULL or readable, as with the original. An address outside of user space
+//!   is passed to the kernel, which returns `-EFAULT`.
 
 #[cfg(feature = "versioned")]
 mod exports;

@@ -1,5 +1,5 @@
-//! What `libaio.h` calls on 32-bit machines when the program is built with `_TIME_BITS=64`: the
-//! functions of the same names without `_time64`, with a 64-bit `struct timespec`.
+//! The functions that `libaio.h` calls on 32-bit machines if the program is built with
+//! `_TIME_BITS=64`. They take a 64-bit `struct timespec`.
 
 use crate::abi::{io_context_t, io_event};
 use crate::context::Wanted;
@@ -10,7 +10,7 @@ use libc::{c_int, c_long, sigset_t};
 #[cfg(feature = "versioned")]
 super::exports::of_time64!();
 
-/// io_getevents() with a 64-bit time.
+/// `io_getevents()` with a 64-bit time.
 #[no_mangle]
 pub unsafe extern "C" fn io_getevents_time64(
     ctx: io_context_t,
@@ -31,7 +31,7 @@ pub unsafe extern "C" fn io_getevents_time64(
     into_c(unsafe { wanted.getevents() })
 }
 
-/// io_pgetevents() with a 64-bit time.
+/// `io_pgetevents()` with a 64-bit time.
 #[no_mangle]
 pub unsafe extern "C" fn io_pgetevents_time64(
     ctx: io_context_t,

@@ -1,5 +1,5 @@
-//! The entry points of LIBAIO_0.1 whose signatures changed in 0.4. No header has declared them
-//! for twenty years; programs linked back then still ask for them.
+//! The functions of version LIBAIO_0.1 whose signatures changed in 0.4. Headers have not declared
+//! them for twenty years, but programs that were linked before that still use them.
 
 use super::functions::getevents;
 use crate::abi::{io_context_t, io_event, iocb};
@@ -12,14 +12,14 @@ use libc::{c_int, c_long};
 
 super::exports::of_version_0_1!();
 
-/// Cancels a request and drops the event that the kernel may fill in.
+/// Cancels a request and discards the event that the kernel may fill in.
 pub unsafe extern "C" fn io_cancel(ctx: io_context_t, iocb: *mut iocb) -> c_int {
     let mut event = MaybeUninit::<io_event>::uninit();
     // SAFETY: the caller's pointers, and a local that outlives the call.
     into_c(unsafe { context::cancel(ctx, iocb, event.as_mut_ptr()) })
 }
 
-/// Waits for one event at least, and takes `nr` at most.
+/// Waits for at least one event and returns up to `nr`.
 pub unsafe extern "C" fn io_getevents(
     ctx: io_context_t,
     nr: c_long,
@@ -30,7 +30,7 @@ pub unsafe extern "C" fn io_getevents(
     unsafe { getevents(ctx, 1, nr, events, timeout) }
 }
 
-/// Like today's, answers at once.
+/// Returns at once, like the current version.
 pub unsafe extern "C" fn io_queue_wait(ctx: io_context_t, timeout: *const timespec) -> c_int {
     // SAFETY: the caller's pointers.
     unsafe { getevents(ctx, 0, 0, null_mut(), timeout) }
