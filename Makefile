@@ -42,7 +42,7 @@ pin_profile = $(foreach setting,$(profile),--config 'profile.release.$(setting)'
 flags = $(subst ",,$(profile)) linker-plugin-lto=no relocation-model=pic force-unwind-tables=yes
 # By its name alone: cargo makes the path of a wrapper part of symbols' names.
 pin_flags = CARGO_INCREMENTAL=0 RUSTC_WORKSPACE_WRAPPER=rustc-pinned.sh \
-	PATH='$(CURDIR)/scripts':"$$PATH" PINNED='$(addprefix -C,$(flags))'
+	PATH='$(CURDIR)/scripts/build':"$$PATH" PINNED='$(addprefix -C,$(flags))'
 # Atomics that choose their instructions at run time would ask for libgcc on AArch64.
 machine     = $(firstword $(subst -, ,$(or $(TARGET),$(shell $(CC) -dumpmachine))))
 sources_at  = /usr/src/libaio-rs-$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
@@ -123,7 +123,7 @@ uninstall: ## remove what `make install` installed
 		$(foreach page,$(man_pages),'$(DESTDIR)$(mandir)/$(page)')
 
 demo: ## build, copy a file through the library, then preload it
-	scripts/demo.sh
+	scripts/build/demo.sh
 
 clean: ## remove build/ and target/
 	rm -rf build target
@@ -138,35 +138,35 @@ header: ## regenerate include/libaio.h and pkgconfig/libaio.pc
 	LIBAIO_RS_BLESS=1 $(CARGO) test --test header generated
 
 # With RECORD=1, each of the checks from here on writes how it ended into docs/testing.md.
-record = $(if $(RECORD),scripts/record.sh $@)
+record = $(if $(RECORD),scripts/shared/record.sh $@)
 
 check: ## run lint and all tests; as root on Debian it installs what they need
-	$(record) scripts/check.sh
+	$(record) scripts/check/check.sh
 
 lint: ## check formats, clippy, rustdoc, shell scripts, spelling and line lengths
-	$(record) scripts/lint.sh
+	$(record) scripts/check/lint.sh
 
 # Long versions of the stress test, the random programs and the model: see docs/architecture.md.
 check-long: ## run the same tests with longer stress tests and larger models
-	LIBAIO_RS_LONG=1 $(record) scripts/check.sh
+	LIBAIO_RS_LONG=1 $(record) scripts/check/check.sh
 
 tsan: ## run the lock's thread tests under ThreadSanitizer
 miri: ## run the lock's thread tests under Miri (needs a nightly Rust)
 tsan miri:
-	$(record) scripts/$@.sh
+	$(record) scripts/check/$@.sh
 
 bench: ## measure speed, and write docs/benchmarks.md and docs/benchmarks.svg
-	scripts/bench.sh
+	scripts/check/bench.sh
 
 ##@ Other machines, kernels and compilers (docs/architectures.md)
 cross-check: ## build for eleven other machines, and compare with Debian's libaio
 i386-check: ## run the C programs as 32-bit programs
 emulation-check: ## run the C programs on arm64, s390x and loong64, in QEMU
 cross-check i386-check emulation-check:
-	$(record) scripts/$@.sh
+	$(record) scripts/check/$@.sh
 
 kernel-check: all ## run the C programs on Debian's kernels, in QEMU
-	$(record) scripts/$@.sh
+	$(record) scripts/check/$@.sh
 
 rust-check: ## build the release with every Rust that Debian has
 
@@ -174,32 +174,32 @@ rust-check: ## build the release with every Rust that Debian has
 sbom: ## write the library's bill of materials (needs jq)
 sbom: $(B)/libaio-rs.cdx.json
 
-$(B)/libaio-rs.cdx.json: $(sources) scripts/sbom.sh scripts/sbom.jq
+$(B)/libaio-rs.cdx.json: $(sources) scripts/release/sbom.sh scripts/release/sbom.jq
 	@mkdir -p $(@D)
-	CARGO='$(CARGO)' scripts/sbom.sh > $@
+	CARGO='$(CARGO)' scripts/release/sbom.sh > $@
 
 dist: ## make the release archive, with all crates in it
-	scripts/$@.sh
+	scripts/release/$@.sh
 
 dist-check: ## build, install and check the release without a network
 reproducible-check: ## build the release and the packages twice, and compare
 licences: ## check the licence and the source of every crate with cargo-deny
 dist-check reproducible-check licences rust-check:
-	$(record) scripts/$@.sh
+	$(record) scripts/check/$@.sh
 
 deb: ## build Debian packages in build/deb
 rpm: ## build RPM packages in build/rpm
 deb rpm:
-	scripts/$@.sh
+	scripts/package/$@.sh
 
 package-check: ## build all packages, and check them with lintian, rpmlint and makepkg
-	$(record) scripts/$@.sh
+	$(record) scripts/check/$@.sh
 
 ##@ Whole Debian systems, as root (docs/system-checks.md)
 root-check: ## exchange libaio for the package, and back, in disposable systems
 sources-check: ## build Debian's source packages with libaio-rs-dev
 root-check sources-check: deb
-	$(record) scripts/$@.sh
+	$(record) scripts/check/$@.sh
 
 .PHONY: all install uninstall demo clean help header check lint check-long tsan miri bench \
 	cross-check i386-check emulation-check kernel-check rust-check sbom dist dist-check \

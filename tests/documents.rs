@@ -554,7 +554,7 @@ fn check_links(document: &str) -> Result<(), Failed> {
 }
 
 /// What docs/testing.md has a row for, between its markers: the first code in the second cell,
-/// where scripts/record.sh looks for it.
+/// where scripts/shared/record.sh looks for it.
 fn sheet() -> Vec<String> {
     let table = table_of_sheet();
     let rows = table
@@ -632,7 +632,7 @@ fn sheet_has_targets() -> Result<(), Failed> {
         if !known.iter().any(|name| name == target) {
             return Err(format!("{SHEET}: make {target} is no target of the Makefile").into());
         }
-        let recorder = format!("scripts/record.sh {target} ");
+        let recorder = format!("scripts/shared/record.sh {target} ");
         let asked = would_run(target, "RECORD=1")?;
         if !asked.contains(&recorder) && target != WRITES_ITS_OWN_PAGE {
             return Err(format!("make {target} RECORD=1 does not record: {asked}").into());

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use support::{has, root, run, skip, text};
 
-/// `scripts/sbom.sh`, asked by a filter of jq: a line for each answer.
+/// `scripts/release/sbom.sh`, asked by a filter of jq: a line for each answer.
 fn ask(kind: &str, filter: &str) -> BTreeSet<String> {
-    let script = "scripts/sbom.sh \"$1\" | jq -r \"$2\"";
+    let script = "scripts/release/sbom.sh \"$1\" | jq -r \"$2\"";
     let output = run(Command::new("bash")
         .args(["-o", "pipefail", "-c", script, "bash", kind, filter])
         .current_dir(root())

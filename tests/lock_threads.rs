@@ -44,7 +44,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU8, AtomicUsize}
 use std::thread::yield_now;
 use sys::restartable::Section;
 
-/// Whether the machine is emulated (scripts/emulation-check.sh): a system call takes so much longer
+/// Whether the machine is emulated (emulation-check.sh): a system call takes so much longer
 /// there than a section that threads hardly meet in one, unless it copies more.
 const EMULATED: bool = option_env!("LIBAIO_RS_EMULATED").is_some();
 /// Slots of the ring; few, so that it goes round often.

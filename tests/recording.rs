@@ -1,6 +1,6 @@
-//! scripts/record.sh, which writes how a command ended into its row of docs/testing.md: a failure
-//! or a skip is never written as a pass. And scripts/count-tests.sh, which counts what the tests
-//! say. Both are run in a small tree of their own, with commands that only say things.
+//! scripts/shared/record.sh, which writes how a command ended into its row of docs/testing.md: a
+//! failure or a skip is never written as a pass. And scripts/shared/count-tests.sh, which counts
+//! what the tests say. Both run in a small tree of their own, with commands that only print.
 
 mod support;
 
@@ -31,21 +31,21 @@ fn tree() -> TempDir {
         "{OUTSIDE}<!-- recorded: begin -->\n\n{}\n\n<!-- recorded: end -->\n{OUTSIDE}",
         ROWS.join("\n")
     );
-    for directory in ["docs", "scripts"] {
-        std::fs::create_dir(tree.path().join(directory)).expect("scratch is writable");
+    for directory in ["docs", "scripts/check", "scripts/shared"] {
+        std::fs::create_dir_all(tree.path().join(directory)).expect("scratch is writable");
     }
     for script in [
-        "scripts/record.sh",
-        "scripts/check.sh",
-        "scripts/count-tests.sh",
+        "scripts/shared/record.sh",
+        "scripts/check/check.sh",
+        "scripts/shared/count-tests.sh",
     ] {
         install(&root().join(script), &tree.path().join(script));
     }
     write(tree.path(), PAGE, &page);
     write(tree.path(), "Cargo.toml", "version = \"1.2.3\"\n");
     write(tree.path(), ".gitignore", "/build/\n");
-    program(tree.path(), "scripts/setup-tests.sh", "");
-    program(tree.path(), "scripts/lint.sh", "");
+    program(tree.path(), "scripts/shared/setup-tests.sh", "");
+    program(tree.path(), "scripts/check/lint.sh", "");
     tree
 }
 
@@ -68,9 +68,9 @@ fn install(from: &Path, to: &Path) {
         .arg(to));
 }
 
-/// `scripts/record.sh NAME`, over a command in the language of the shell.
+/// `scripts/shared/record.sh NAME`, over a command in the language of the shell.
 fn recorder(tree: &Path, name: &str, script: &str) -> Command {
-    let mut command = Command::new(tree.join("scripts/record.sh"));
+    let mut command = Command::new(tree.join("scripts/shared/record.sh"));
     command.args([name, "sh", "-c", script]);
     command.env_remove("MAKEFLAGS").env("RECORD", "1");
     command
@@ -362,8 +362,8 @@ END
 /// `make check RECORD=1`, with a cargo that says this.
 fn check(tree: &Path, cargo_says: &str) -> Output {
     program(tree, "cargo", cargo_says);
-    let mut command = Command::new(tree.join("scripts/record.sh"));
-    command.args(["check", "scripts/check.sh"]);
+    let mut command = Command::new(tree.join("scripts/shared/record.sh"));
+    command.args(["check", "scripts/check/check.sh"]);
     attempt(command.env("CARGO", tree.join("cargo")))
 }
 
@@ -393,7 +393,7 @@ fn check_writes_a_row_for_each_test_file() {
 #[test]
 fn check_counts_lint() {
     let tree = tree();
-    let lint = |says: &str| program(tree.path(), "scripts/lint.sh", says);
+    let lint = |says: &str| program(tree.path(), "scripts/check/lint.sh", says);
     lint("echo 'lint: 3 passed, 0 failed, 0 skipped'");
     let output = check(tree.path(), CARGO_SAYS);
     assert!(output.status.success(), "{}", report_of(&output));

@@ -1,5 +1,5 @@
 //! A machine that a script boots once: every program is there over both libraries, in directories
-//! of their names, and what each printed is read afterwards. See scripts/boot.sh.
+//! of their names, and what each printed is read afterwards. See scripts/check/emulation/boot.sh.
 
 use crate::machine::{Answers, Machine, Over};
 use crate::program::{self, Measure};

@@ -63,7 +63,7 @@ impl Machine {
         }
     }
 
-    /// The one that a script says: see scripts/differential.sh.
+    /// The one that a script says: see scripts/shared/differential.sh.
     pub fn from_environment(original: &'static Installation) -> Option<Machine> {
         let optional = |name: &str| std::env::var(format!("LIBAIO_RS_{name}")).ok();
         let needed =

@@ -23,7 +23,7 @@ impl Installation {
 }
 
 /// A machine that a script has fetched: its compiler, its library and Debian's. See
-/// scripts/differential.sh.
+/// scripts/shared/differential.sh.
 pub struct Foreign {
     /// What its compiler's name begins with.
     pub compiler: String,

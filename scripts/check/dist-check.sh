@@ -1,0 +1,43 @@
+#!/bin/sh
+# make dist-check: the release builds, installs and passes all tests without a network: unpacked
+# where there is no checkout around it, with nothing fetched before, in a network namespace with
+# nothing in it but loopback. The tests are those of `make check` and take as long; an hour at
+# most. What the tests use of Debian must be installed: run `make check` before.
+set -eu
+cd "$(dirname "$0")/../.."
+scripts/release/dist.sh
+version=$(sed -n '/^version = /{s/.*"\(.*\)"/\1/p;q}' Cargo.toml)
+archive=$PWD/build/libaio-rs-$version.tar.xz
+# Where cargo and rustc are, whatever becomes of the home.
+cargo=$(command -v "${CARGO:-cargo}")
+sysroot=$(rustc --print sysroot)
+[ ! -x "$sysroot/bin/cargo" ] || cargo=$sysroot/bin/cargo
+
+# Not below the checkout, which cargo would find; and not on tmpfs, which has no O_DIRECT.
+work=$(mktemp -d -p "${LIBAIO_RS_TMPDIR:-/var/tmp}" libaio-rs.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+tar -xf "$archive" -C "$work"
+mkdir "$work/home"
+cat > "$work/run.sh" <<'EOF'
+set -eu
+ip link set lo up
+if ip -o link | grep -v ' lo: '; then
+	echo "dist-check: there is a network"
+	exit 1
+fi
+cd "$1"
+make
+make install "DESTDIR=$HOME/stage" prefix=/usr
+test -s "$HOME/stage/usr/lib/libaio.so.1"
+make sbom
+timeout 60m make check
+EOF
+user=
+[ "$(id -u)" = 0 ] || user=-r
+# shellcheck disable=SC2086 # nothing, or one word
+env -u MAKEFLAGS -u MFLAGS -u CARGO_TARGET_DIR HOME="$work/home" CARGO_HOME="$work/home/cargo" \
+	CARGO="$cargo" PATH="$sysroot/bin:$PATH" \
+	unshare $user -n sh "$work/run.sh" "$work/libaio-rs-$version" > build/dist-check.log 2>&1 ||
+	{ tail -n 60 build/dist-check.log; exit 1; }
+grep -E '^(FAILED|SKIP)' build/dist-check.log || true
+grep -E '^[0-9]+ passed, ' build/dist-check.log

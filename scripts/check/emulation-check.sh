@@ -1,0 +1,65 @@
+#!/bin/sh
+# make emulation-check: the programs in c-tests/ on arm64, on s390x, which is big-endian, and
+# on loong64, with Debian's kernel of that machine on an emulated one (user-mode emulation has no
+# kernel AIO). Each is linked statically with this library and with Debian's libaio of that machine,
+# and must print the same: tests/differential. With arguments: these machines only.
+set -eu
+cd "$(dirname "$0")/../.."
+. scripts/shared/differential.sh
+. scripts/shared/cross-machines.sh
+. scripts/shared/emulated-machine.sh
+
+bring_rust
+bring_emulator "$cross/qemu" qemu-system-arm qemu-system-misc
+
+# The kernel, and for loong64 a newer QEMU, since Debian 12's does not have all its instructions.
+bring_what_runs_it() {
+	unset LIBAIO_RS_INCOMPARABLE
+	if [ "$debian" = loong64 ]; then
+		from_release trixie bring_programs "$cross/qemu-newer" qemu-system-misc
+		from_release trixie bring_foreign amd64 "$cross/efi/loong64" qemu-efi-loongarch64
+		run_newer "$cross/qemu-newer" qemu-system-loongarch64 \
+			"$cross/qemu/usr/bin/newer-loongarch64"
+		LIBAIO_RS_FIRMWARE=$cross/efi/loong64/usr/share/qemu-efi-loongarch64/QEMU_EFI.fd
+		# Its libaio is newer than the original: io_getevents calls io_pgetevents(2), which goes on
+		# waiting after a stop signal, and reads the timeout before the kernel can refuse it.
+		LIBAIO_RS_INCOMPARABLE='stop_signals error_precedence'
+		export LIBAIO_RS_FIRMWARE LIBAIO_RS_INCOMPARABLE
+		set -- from_release sid
+	fi
+	"$@" bring_kernel "$debian" "$cross/kernel/$debian" "linux-image-$debian"
+}
+
+# Where completions are taken from the ring, two programs more, in build/$target/lock: the test of
+# the lock with the machine's own sections, and the stress test over a library without the lock.
+build_lock_tests() {
+	unset LIBAIO_RS_LOCK_TESTS
+	grep -q 'REAPS: bool = true' "$(cpu_file)" || return 0
+	export LIBAIO_RS_LOCK_TESTS="$PWD/build/$target/lock"
+	mkdir -p "$LIBAIO_RS_LOCK_TESTS"
+	LIBAIO_RS_WITHOUT_EXCLUSION=1 RUSTFLAGS='--cfg without_exclusion' \
+		MAKEFLAGS="B=build/$target/without_exclusion" build_library
+	"$compiler-gcc" -std=gnu11 -O2 -Wall -Wextra -Werror -pthread -static -I include \
+		tests/stress.c -o "$LIBAIO_RS_LOCK_TESTS/stress_without_lock" \
+		"build/$target/without_exclusion/libaio.a"
+	bring_foreign "$debian" "$cross/std/$debian" libstd-rust-web-dev
+	CARGO_PROFILE_DEV_PANIC=unwind RUSTFLAGS="--sysroot=$cross/std/$debian/usr" \
+		cargo build --quiet --locked -p libc --target "$target" --target-dir "build/$target/libc"
+	LIBAIO_RS_EMULATED=1 rustc --edition 2021 --test -O --target "$target" \
+		--sysroot "$cross/std/$debian/usr" -C "linker=$compiler-gcc" -C target-feature=+crt-static \
+		--cfg reaps_in_user_space \
+		--extern "libc=$(echo "build/$target/libc/$target"/debug/deps/liblibc-*.rlib)" \
+		-o "$LIBAIO_RS_LOCK_TESTS/lock_threads" tests/lock_threads.rs
+}
+
+status=0
+[ $# -gt 0 ] || set -- arm64 s390x loong64
+for chosen; do
+	bring_machine "$(machines | awk -v debian="$chosen" '$4 == debian { print $1 }')"
+	build_library
+	build_lock_tests
+	bring_what_runs_it
+	differential "$debian" "$target" "$cross/bin/$compiler" "$PWD/build/$target" \
+		"$cross/libaio/$debian" static || status=1
+done
+exit $status

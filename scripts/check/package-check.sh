@@ -1,0 +1,198 @@
+#!/bin/bash
+# make package-check: builds the packages of every distribution that can be built here, and has the
+# distributions' own tools judge them. Each build may take ten minutes; all of it takes about two.
+# Nothing is installed but the tools, and those only as root on Debian.
+set -eu
+cd "$(dirname "$0")/../.."
+. scripts/shared/package-source.sh
+unset MAKEFLAGS MFLAGS MAKELEVEL TARGET
+
+bring_tools lintian=lintian rpmlint=rpmlint shellcheck=shellcheck makepkg=makepkg \
+	pacman=pacman-package-manager bsdtar=libarchive-tools fakeroot=fakeroot \
+	pkg-config=pkg-config readelf=binutils
+
+CARGO_HOME=${CARGO_HOME:-$HOME/.cargo}
+RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup}
+export CARGO_HOME RUSTUP_HOME
+# Not below /tmp, where other file systems than the checkout's may be.
+mkdir -p build
+work=$(mktemp -d "$PWD/build/package-check.XXXXXX")
+. scripts/shared/steps.sh
+
+# says PATTERN COMMAND...: it has to print a line like this.
+says() {
+	local pattern=$1
+	shift
+	"$@" > "$work/said" 2>&1 || { cat "$work/said"; return 1; }
+	grep -qxE -- "$pattern" "$work/said" || { cat "$work/said"; return 1; }
+}
+
+build() {
+	echo "building: $*"
+	timeout 600 "$@" > "$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
+}
+
+# The files of a package that are not directories, without those that every package has.
+files_in() {
+	(cd "$1" && find usr ! -type d ! -path 'usr/share/doc/*' ! -path 'usr/share/licenses/*' \
+		! -path 'usr/share/lintian/*' | sed -e 's|^|/|' -e 's/\.gz$//' | sort)
+}
+
+# Where it was built, and where cargo had its crates, is in no file.
+no_paths_in() {
+	test -n "$(ls "$1")" && ! grep -rlF -e "$PWD" -e "$CARGO_HOME" "$1"
+}
+
+# The debug information of FILE is about our sources, below DIRECTORY.
+debug_information() {
+	readelf --debug-dump=info "$1" > "$work/dwarf" 2> /dev/null
+	readelf --debug-dump=decodedline "$1" > "$work/lines" 2> /dev/null
+	grep -qE "DW_AT_comp_dir.*: $2\$" "$work/dwarf" &&
+		grep -q 'src/context/lock.rs' "$work/lines" &&
+		grep -qE 'DW_AT_linkage_name.*io_submit|DW_AT_name.*: io_submit$' "$work/dwarf"
+}
+
+# Their variables and functions are for whoever sources them, with `cd` checked.
+step "APKBUILD" shellcheck -s sh -e SC2034,SC2154,SC3043 packaging/alpine/APKBUILD
+step "PKGBUILD" shellcheck -s bash -e SC2034,SC2154,SC2164 packaging/arch/PKGBUILD
+
+build make --no-print-directory install prefix=/usr "DESTDIR=$work/stage"
+files_in "$work/stage" > "$work/installed"
+
+# ---- Debian
+
+build scripts/package/deb.sh
+multiarch=$(dpkg-architecture -qDEB_HOST_MULTIARCH)
+architecture=$(dpkg-architecture -qDEB_HOST_ARCH)
+deb=("$PWD"/build/deb/libaio1-rs_*_"$architecture".deb
+	"$PWD"/build/deb/libaio-rs-dev_*_"$architecture".deb)
+step "lintian" lintian --fail-on error,warning --info build/deb/*.changes
+for package in "${deb[@]}"; do
+	dpkg-deb -x "$package" "$work/deb"
+done
+dpkg-deb -x build/deb/libaio1-rs-dbgsym_*.deb "$work/dbgsym"
+{
+	sed "s|^/usr/lib/|/usr/lib/$multiarch/|" "$work/installed"
+	echo "/usr/lib/$multiarch/libaio.so.1t64"
+} | sort > "$work/expected"
+files_in "$work/deb" > "$work/found"
+step "deb: files" diff "$work/expected" "$work/found"
+step "deb: no paths of the build" no_paths_in "$work/deb"
+step "dbgsym: no paths of the build" no_paths_in "$work/dbgsym"
+step "dbgsym: our sources" debug_information "$(find "$work/dbgsym" -name '*.debug')" \
+	"/usr/src/libaio-rs-$version"
+id=$(readelf -n "$work/deb/usr/lib/$multiarch/libaio.so.1.0.2" | sed -n 's/.*Build ID: //p')
+step "dbgsym: of this library" \
+	test -e "$work/dbgsym/usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug"
+
+# The package's own test, with what is unpacked.
+autopkgtest() {
+	mkdir "$work/autopkgtest"
+	AUTOPKGTEST_TMP=$work/autopkgtest CPPFLAGS=-I$work/deb/usr/include \
+		LDFLAGS=-L$work/deb/usr/lib/$multiarch LD_LIBRARY_PATH=$work/deb/usr/lib/$multiarch \
+		PKG_CONFIG_PATH=$work/deb/usr/lib/$multiarch/pkgconfig packaging/debian/tests/build-and-run
+}
+step "deb: autopkgtest" autopkgtest
+
+# What a package that is built with ours comes to depend on.
+mkdir -p "$work/user/debian"
+printf 'Source: user\n\nPackage: user\nArchitecture: any\n' > "$work/user/debian/control"
+dpkg-deb -R "${deb[0]}" "$work/user/debian/libaio1-rs"
+dependencies() {
+	(cd "$work/user" && dpkg-shlibdeps -O -Sdebian/libaio1-rs "-e$work/autopkgtest/$1" 2> /dev/null)
+}
+step "deb: dependency of a program" says 'shlibs:Depends=libaio1 \(>= 0\.3\.93\), libc6 .*' \
+	dependencies dynamic
+step "deb: dependency of a program of Debian 13" \
+	says 'shlibs:Depends=libaio1t64 \(>= 0\.3\.113\), libc6 .*' dependencies t64
+
+# dpkg itself, in a root with nothing else: ours over Debian's, and back.
+root=$work/root
+in_root() {
+	fakeroot dpkg "--root=$root" --log=/dev/null --force-not-root --force-script-chrootless \
+		--force-bad-path "$@"
+}
+# What was there before we came, in words: packages, files, and whether they are whole.
+state_of_root() {
+	in_root -l | awk '/^[a-z][a-zA-Z] / { print $1, $2 }'
+	(cd "$root" && find usr ! -type d -printf '%p %l\n' | sort)
+	in_root -V
+}
+over_and_back() {
+	mkdir -p "$root"/var/lib/dpkg/{info,updates,triggers,alternatives,parts}
+	touch "$root/var/lib/dpkg/status"
+	# Neither libc nor what else Debian's packages ask for is there.
+	printf 'Package: libc6\nStatus: install ok installed\nVersion: 9\nArchitecture: %s\n%s\n\n' \
+		"$architecture" 'Multi-Arch: same
+Maintainer: nobody
+Description: none' > "$root/var/lib/dpkg/status"
+	in_root -i "$work/theirs"/*.deb || return
+	state_of_root > "$work/before"
+	# As apt does it: what depends on the exact version may wait for its own replacement.
+	in_root --auto-deconfigure -i "${deb[@]}" || return
+	state_of_root > "$work/between"
+	grep -q '^ii libaio1-rs:' "$work/between" &&
+		! grep -qE '^ii (libaio1|libaio1t64|libaio-dev):' "$work/between" || return
+	in_root -r libaio-rs-dev libaio1-rs && in_root -i "$work/theirs"/*.deb || return
+	state_of_root > "$work/after"
+	diff "$work/before" "$work/after"
+}
+mkdir "$work/theirs"
+if (cd "$work/theirs" && apt-get -qq download libaio-dev \
+	"$(apt-cache -q depends libaio-dev | sed -n 's/.*Depends: \(libaio1.*\)/\1/p')") \
+	> "$work/log" 2>&1; then
+	step "deb: over Debian's and back" over_and_back
+else
+	cat "$work/log"
+	skip "deb: over Debian's and back" "no packages of Debian's libaio"
+fi
+
+# ---- RPM
+
+build scripts/package/rpm.sh
+step "rpmlint" rpmlint -c packaging/rpm/rpmlint.toml build/rpm/*.rpm packaging/rpm/libaio-rs.spec
+mkdir "$work/rpm"
+for package in "" -devel -static; do
+	rpm2cpio build/rpm/libaio-rs"$package"-[0-9]*."$(uname -m)".rpm |
+		(cd "$work/rpm" && cpio -idm --quiet)
+done
+mkdir "$work/debuginfo"
+for package in -debuginfo -debugsource; do
+	rpm2cpio build/rpm/libaio-rs"$package"-[0-9]*.rpm | (cd "$work/debuginfo" && cpio -idm --quiet)
+done
+libdir=$(rpm --eval '%{_libdir}')
+sed "s|^/usr/lib/|$libdir/|" "$work/installed" | sort > "$work/expected"
+files_in "$work/rpm" > "$work/found"
+step "rpm: files" diff "$work/expected" "$work/found"
+step "rpm: no paths of the build" no_paths_in "$work/rpm"
+step "debuginfo: no paths of the build" no_paths_in "$work/debuginfo"
+step "debuginfo: our sources" \
+	debug_information "$(find "$work/debuginfo" -type f -name '*.debug')" \
+	"/usr/src/debug/libaio-rs-$version-.*"
+step "debugsource: has them" \
+	test -n "$(find "$work/debuginfo/usr/src" -path '*/src/context/lock.rs')"
+library=(build/rpm/libaio-rs-[0-9]*."$(uname -m)".rpm)
+for provided in 'libaio = 0\.3\.113' 'libaio\.so\.1\(\)\(64bit\)' \
+	'libaio\.so\.1\(LIBAIO_0\.'{1,4,5,6}'\)\(64bit\)'; do
+	step "rpm: provides $provided" says "$provided" rpm -qp --provides "${library[0]}"
+done
+
+# ---- Arch
+
+mkdir "$work/arch"
+cp packaging/arch/PKGBUILD "$work/arch"
+source_tarball "$work/arch"
+# makepkg refuses to be root: here it is another user who is root outside.
+(cd "$work/arch" &&
+	build unshare --user --map-user=1000 --map-group=1000 makepkg --nodeps --noconfirm)
+mkdir "$work/unpacked"
+bsdtar -xf "$(find "$work/arch" -maxdepth 1 -name '*.pkg.tar*')" -C "$work/unpacked"
+files_in "$work/unpacked" > "$work/found"
+step "arch: files" diff "$work/installed" "$work/found"
+step "arch: no paths of the build" no_paths_in "$work/unpacked/usr"
+
+# shellcheck disable=SC2016 # dpkg-query's variables
+! command -v dpkg-query > /dev/null ||
+	echo "package-check: by $(dpkg-query -W -f '${Package} ${Version}, ' \
+	lintian rpmlint shellcheck makepkg rpm 2> /dev/null | sed 's/, $//')"
+conclude package-check

@@ -1,0 +1,301 @@
+#!/bin/sh
+# make root-check: in a disposable Debian 12 and a disposable Debian 13, puts the package libaio1-rs
+# in the place of Debian's libaio and takes it out again, with apt. Before, between and after, fio,
+# sysbench and MariaDB work on the same data. With arguments: these releases only. The packages are
+# those of `make deb`, or those in the directory $PACKAGES. Bounded to 15 minutes for each release.
+set -eu
+cd "$(dirname "$0")/../.."
+. scripts/shared/disposable-root.sh
+
+# Debian's package, and the name by which its programs ask for the library.
+release() {
+	case $1 in
+	bookworm) debian=libaio1 soname=libaio.so.1 ;;
+	trixie) debian=libaio1t64 soname=libaio.so.1t64 ;;
+	*) echo "$0: no release $1 here" >&2; exit 1 ;;
+	esac
+}
+
+# snapshot NAME: all packages with their state, and all files with what is in them, in
+# $work/NAME.packages and $work/NAME.files. Without the data of the programs, and what apt and dpkg
+# write whenever they run.
+snapshot() {
+	# shellcheck disable=SC2016 # dpkg-query's variables
+	in_root dpkg-query -W -f '${db:Status-Abbrev} ${binary:Package} ${Version}\n' \
+		> "$work/$1.packages"
+	(
+		cd "$root"
+		everything -printf '%P %y %m %u:%g %l\n'
+		everything -type f -print0 | xargs -0 sha256sum | sed 's|^\([0-9a-f]*\)  \./\(.*\)|\2 \1|'
+	) | LC_ALL=C sort > "$work/$1.files"
+}
+
+everything() {
+	find . -xdev \( -path ./proc -o -path ./sys -o -path ./dev -o -path ./tmp -o -path ./srv -o \
+		-path ./var/log -o -path ./var/cache -o -path ./var/lib/apt -o \
+		-regex '\./var/lib/dpkg/\(status\|available\|diversions\|statoverride\|lock\).*' \) \
+		-prune -o "$@"
+}
+
+# --- The programs, each with the library that belongs to package $owner, in file $library.
+
+# The loader takes the file of that package for each of the programs, and nothing of the other
+# package is there.
+loader_takes_it() {
+	for program in /usr/bin/fio /usr/bin/sysbench /usr/sbin/mariadbd; do
+		found=$(in_root ldd "$program" | awk -v name="$soname" '$1 == name { print $3 }')
+		echo "$program: $found, which is $(in_root realpath "$found")"
+		[ "$(in_root realpath "$found")" = "$library" ] || return 1
+	done
+	[ "$(in_root dpkg -S "*/${library##*/}")" = "$owner:amd64: $(in_root dpkg -L "$owner" |
+		grep "/${library##*/}\$")" ] || return 1
+	cmp "$root$library" "$work/expected.so"
+}
+
+# A server of our own, without a network, with so little memory that its pages go to disk and back.
+server() {
+	: > "$work/server.log"
+	# shellcheck disable=SC2086 # none or one word
+	traced mariadb mariadbd --no-defaults --user=root --datadir=/srv/mysql --tmpdir=/tmp \
+		--socket=/srv/server.sock --pid-file=/srv/server.pid --skip-networking \
+		--innodb-flush-method=O_DIRECT --innodb-buffer-pool-size=6M --innodb-log-file-size=16M \
+		--innodb-use-native-aio=1 $linux_aio > "$work/server.log" 2>&1 &
+	server=$!
+	for _ in $(seq 600); do
+		if grep -q 'ready for connections' "$work/server.log"; then
+			# MariaDB 11.8 says of innodb_use_native_aio that it is off, even then.
+			grep 'Using Linux native AIO' "$work/server.log"
+			return
+		fi
+		kill -0 "$server" || break
+		sleep 0.1
+	done
+	cat "$work/server.log"
+	return 1
+}
+
+kill_server() {
+	kill -KILL "$(cat "$root/srv/server.pid")"
+}
+
+sql() {
+	offline mariadb --no-defaults --user=root --socket=/srv/server.sock \
+		--batch --skip-column-names test \
+		--execute "$1"
+}
+
+# stop COMMAND...: ends it, then looks at where its requests came from.
+stop() {
+	"$@" || return 1
+	# strace ends as its program did.
+	wait "$server" || [ "$1" = kill_server ] || { cat "$work/server.log"; return 1; }
+	served mariadb "$library"
+}
+
+# How many rows there are and how many of them are what was written.
+rows_are_right() {
+	found=$(sql 'SELECT COUNT(*), SUM(UNHEX(MD5(body)) = sum) FROM data' | tr '\t' ' ')
+	echo "rows and right ones: $found"
+	[ "$found" = "$1 $1" ]
+}
+
+mariadb_keeps_its_rows() {
+	server=
+	rows_stay && return 0
+	[ -z "$server" ] || kill_server 2> /dev/null || true
+	wait
+	return 1
+}
+
+# New rows go there, the server is killed, and the next one has them and those of the times before.
+rows_stay() {
+	if [ "$visit" = 1 ]; then
+		mkdir "$root/srv/mysql"
+		offline mariadb-install-db --no-defaults --user=root --datadir=/srv/mysql \
+			--auth-root-authentication-method=normal --skip-name-resolve || return 1
+	fi
+	server || return 1
+	if [ "$visit" = 1 ]; then
+		sql 'CREATE TABLE data (id INT AUTO_INCREMENT PRIMARY KEY,
+			body VARBINARY(2000), sum BINARY(16),
+			KEY (sum)) ENGINE=InnoDB' || return 1
+	else
+		rows_are_right $((8000 * (visit - 1))) || return 1
+	fi
+	sql "INSERT INTO data (body, sum)
+		SELECT @body := REPEAT(MD5(seq * 10 + $visit), 30), UNHEX(MD5(@body))
+		FROM seq_1_to_8000" || return 1
+	stop kill_server || return 1
+	server || return 1
+	rows_are_right $((8000 * visit)) || return 1
+	sql 'CHECK TABLE data EXTENDED' | grep -w OK || return 1
+	stop sql SHUTDOWN || return 1
+	in_root innochecksum /srv/mysql/test/data.ibd
+}
+
+# run_programs PACKAGE
+run_programs() {
+	owner=$1
+	visit=$((visit + 1))
+	library=$(in_root realpath "/usr/lib/x86_64-linux-gnu/$soname")
+	check "the loader takes the file of $owner" loader_takes_it
+	check "fio reads what was there, writes and verifies" fio_verifies
+	check "sysbench reads what was there, writes and validates" sysbench_validates
+	check "MariaDB has its rows, after a crash too" mariadb_keeps_its_rows
+}
+
+# --- The packages.
+
+# apt_would ACTIONS ARGUMENT...: that apt-get would do this and no more; an action is Inst/NAME or
+# Remv/NAME and a space, in the order of the alphabet.
+apt_would() {
+	expected=$1
+	shift
+	found=$(in_root apt-get -s "$@" |
+		awk '$1 == "Inst" || $1 == "Remv" { print $1 "/" $2 }' | sort |
+		tr '\n' ' ')
+	echo "apt-get $*: ${found:-nothing}"
+	[ "$found" = "$expected" ]
+}
+
+nothing_is_broken() {
+	in_root apt-get check || return 1
+	found=$(in_root dpkg --audit)
+	echo "$found"
+	[ -z "$found" ]
+}
+
+# Every file of the package is there, as it was packed.
+is_as_packed() {
+	found=$(in_root dpkg -V "$1")
+	echo "dpkg -V $1: ${found:-nothing}"
+	[ -z "$found" ]
+}
+
+# And every link, which dpkg -V does not look at, and which ldconfig changes if it thinks that a
+# name belongs to another file.
+links_are_as_packed() {
+	in_root ldconfig || return 1
+	dpkg-deb --fsys-tarfile "$root/root/libaio1-rs.deb" | tar -tv |
+		sed -n 's/^l.* \.\(.*\) -> /\1 /p' \
+		> "$work/links"
+	cat "$work/links"
+	[ "$(grep -c libaio.so "$work/links")" = 2 ] || return 1
+	while read -r link target; do
+		[ "$(readlink "$root$link")" = "$target" ] || { ls -l "$root$link"; return 1; }
+	done < "$work/links"
+}
+
+# What differs between the two snapshots is the files of the one package and of the other, by the
+# names that they have in a system with one /usr.
+only_these_files_changed() {
+	diff "$work/before.files" "$work/ours.files" | sed -n 's/^[<>] \([^ ]*\) .*/\1/p' | sort -u |
+		grep -vE '^(etc/ld.so.cache|var/lib/dpkg/triggers/.*)$' > "$work/changed"
+	{
+		sed 's|^/lib/|/usr/lib/|' "$work/debian.list"
+		in_root dpkg -L libaio1-rs
+		(cd "$root" && ls -d var/lib/dpkg/info/libaio1-rs*)
+		sed -n "s|^\(var/lib/dpkg/info/${debian}[.:][^ ]*\) .*|\1|p" "$work/before.files"
+	} | sed 's|^/||' | sort -u > "$work/theirs"
+	comm -23 "$work/changed" "$work/theirs" > "$work/too_many"
+	cat "$work/too_many"
+	[ -s "$work/changed" ] && [ ! -s "$work/too_many" ]
+}
+
+programs_need_nothing_more() {
+	# A newcomer that depends on Debian's package is content with ours.
+	apt_would 'Inst/stressapptest ' install stressapptest || return 1
+	apt_would '' dist-upgrade || return 1
+	apt_would '' autoremove
+}
+
+# And it works, and leaves again.
+newcomer_works() {
+	apt_install stressapptest || return 1
+	stressapptest_passes || return 1
+	in_root apt-get purge -y -q stressapptest
+}
+
+# What dpkg does by itself, without apt's plan: the conflicting package goes while ours is unpacked.
+dpkg_exchanges_them() {
+	in_root dpkg -i /root/libaio1-rs.deb || return 1
+	library=$(in_root realpath "/usr/lib/x86_64-linux-gnu/$soname")
+	is_as_packed libaio1-rs && nothing_is_broken && loader_takes_it
+}
+
+inside() {
+	stage=$1
+	release "$1"
+	enter_root "$1" "$2"
+	visit=0
+	quiet apt_install fio sysbench mariadb-server-core mariadb-client-core strace "$debian"
+	# shellcheck disable=SC2016 # dpkg-query's variables
+	echo "root-check: $1 with $(in_root dpkg-query -W -f '${Package} ${Version}, ' fio sysbench \
+		mariadb-server-core "$debian" | sed 's/, $//')"
+	# Which servers have a choice between libaio and io_uring, and what its name is.
+	linux_aio=
+	! in_root mariadbd --no-defaults --verbose --help 2> /dev/null | grep -q innodb-linux-aio ||
+		linux_aio=--innodb-linux-aio=aio
+	# As where it came with the programs: nobody asked for it by name.
+	quiet in_root apt-mark auto "$debian"
+	cp "$PACKAGES"/libaio1-rs_*_amd64.deb "$root/root/libaio1-rs.deb"
+	in_root dpkg -L "$debian" > "$work/debian.list"
+	snapshot before
+	cp "$root/usr/lib/x86_64-linux-gnu/$soname" "$work/expected.so"
+
+	stage="$1, $debian"
+	run_programs "$debian"
+
+	stage="$1, over to libaio1-rs"
+	check "apt removes $debian alone" apt_would "Inst/libaio1-rs Remv/$debian " \
+		install /root/libaio1-rs.deb
+	check "apt installs it" apt_install /root/libaio1-rs.deb
+	snapshot ours
+	dpkg-deb --fsys-tarfile "$root/root/libaio1-rs.deb" |
+		tar -xO ./usr/lib/x86_64-linux-gnu/libaio.so.1.0.2 > "$work/expected.so"
+	check "nothing is broken" nothing_is_broken
+	check "its files are as packed" is_as_packed libaio1-rs
+	check "its links are as packed" links_are_as_packed
+	check "no other file is there, missing or changed" only_these_files_changed
+	check "it does for what else depends on $debian" programs_need_nothing_more
+	run_programs libaio1-rs
+	check "stressapptest comes, works and goes" newcomer_works
+
+	stage="$1, back to $debian"
+	check "apt removes libaio1-rs alone" apt_would "Inst/$debian Remv/libaio1-rs " install "$debian"
+	check "apt installs it" apt_install "$debian"
+	check "libaio1-rs can be purged" in_root dpkg --purge libaio1-rs
+	quiet in_root apt-mark auto "$debian"
+	snapshot after
+	check "nothing is broken" nothing_is_broken
+	check "its files are as packed" is_as_packed "$debian"
+	check "the same packages as before" same "$work/before.packages" "$work/after.packages"
+	check "the same files as before" same "$work/before.files" "$work/after.files"
+	cp "$root/usr/lib/x86_64-linux-gnu/$soname" "$work/expected.so"
+	run_programs "$debian"
+
+	stage="$1, by dpkg alone"
+	dpkg-deb --fsys-tarfile "$root/root/libaio1-rs.deb" |
+		tar -xO ./usr/lib/x86_64-linux-gnu/libaio.so.1.0.2 > "$work/expected.so"
+	owner=libaio1-rs
+	check "dpkg -i exchanges them" dpkg_exchanges_them
+}
+
+if [ "${1-}" = --inside ]; then
+	shift
+	inside "$@"
+	exit
+fi
+require_root_on_debian
+find_packages
+export PACKAGES
+begin
+[ $# -gt 0 ] || set -- bookworm trixie
+for suite; do
+	release "$suite"
+	make_root "$suite"
+	confined 900 "$suite" "$work"
+	rm -rf --one-file-system "$work/root"
+done
+uname -sr
+conclude
