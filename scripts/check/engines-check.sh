@@ -10,7 +10,7 @@
 # or any call kills, for which LIBAIO_RS_ENGINE is `inline`.
 set -eu
 cd "$(dirname "$0")/.."
-. scripts/disposable-root.sh
+. scripts/shared/disposable-root.sh
 
 all='fio sysbench qemu lvm stressapptest mariadb ceph mysql'
 # Which Debian a program comes from, and in which packages.
@@ -313,7 +313,7 @@ works_qemu() {
 	done
 }
 
-# --- LVM, as in scripts/sources-check.sh: two block devices, no udev, nothing activated.
+# --- LVM, as in scripts/check/sources-check.sh: two block devices, no udev, nothing activated.
 
 lvm() {
 	kind=$1
