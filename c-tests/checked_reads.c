@@ -18,7 +18,7 @@
 #define SIZE 4096
 
 static io_context_t ctx;
-/* Protects everything below. A slot is the kernel's from its submission to its event. */
+/* Protects all below. The kernel owns a slot from its submission until its event is taken. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct slot {
     struct iocb iocb;

@@ -86,7 +86,7 @@ static void reader(int kind)
     for (round = 0;; round++) {
         madvise(events, 4096, MADV_DONTNEED);
         for (i = 0; i < IN_FLIGHT; i++) {
-            /* Not submitted yet: came[] is still set, and then the key is not 0. */
+            /* Counts as complete until it is submitted: came[] is set, then the key is not 0. */
             io_prep_pread(&iocbs[i], file, buffer + BLOCK * i, BLOCK, 0);
             iocbs[i].key = ~0U;
             iocbs[i].data = (void *)(size_t)i;

@@ -188,7 +188,7 @@ static void jump_from(void (*turn)(void), void (*handler)(int), int flags, int j
             for (;;)
                 turn();
         }
-        /* Another thread may find a lock whose owner has jumped away. */
+        /* Sometimes another thread calls first: it may find a lock whose owner has jumped away. */
         how = count % 8 == 7 ? in_thread(what_fails) : NULL;
         if (!how)
             how = what_fails(NULL);

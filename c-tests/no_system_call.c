@@ -59,7 +59,7 @@ int main(void)
     CALL(io_queue_run(ctx));
     printf("%d callbacks\n", called);
     CALL(io_getevents(ctx, 0, 16, events, AT_ONCE));
-    /* More events than the ring has room for at once: the kernel must see that room is made. */
+    /* More events than the ring has room for: the kernel must see that taken events make room. */
     for (round = 0; round < 1000; round++) {
         NEED(io_submit(ctx, 7, list) == 7);
         NEED(io_getevents(ctx, 7, 16, events, NULL) == 7);

@@ -2,7 +2,7 @@
 /*
  * One request at a time, on files: what io_submit refuses, and what the event says.
  * io_submit_one() in fs/aio.c checks reserved fields and lengths first, then the file and the
- * eventfd, then the opcode; the event has the errors that the file system finds.
+ * eventfd, then the opcode. Errors of the file system are in the event.
  */
 #include "helpers.h"
 #include <limits.h>

@@ -41,7 +41,7 @@ static int completed_once(void)
     return count;
 }
 
-/* Safe in signal handlers. */
+/* Safe in signal ctx_of_handlers. */
 static void account(long answer, struct io_event *events)
 {
     long i;
@@ -168,7 +168,7 @@ static void jumps(void)
     CALL(io_destroy(ctx));
 }
 
-static io_context_t handlers;
+static io_context_t ctx_of_handlers;
 static atomic_int handled;
 
 static void reap_in_handler(int number)
@@ -177,7 +177,7 @@ static void reap_in_handler(int number)
     int saved = errno;
 
     (void)number;
-    account(io_getevents(handlers, 0, 4, events, AT_ONCE), events);
+    account(io_getevents(ctx_of_handlers, 0, 4, events, AT_ONCE), events);
     atomic_fetch_add(&handled, 1);
     errno = saved;
 }
@@ -189,17 +189,17 @@ static void signals(void)
     struct io_event events[4];
     int round, i, right = 0;
 
-    handlers = context();
+    ctx_of_handlers = context();
     NEED(sigaction(SIGALRM, &action, NULL) == 0);
     NEED(setitimer(ITIMER_REAL, &often, NULL) == 0);
     for (round = 0; round < 100; round++) {
         prepare();
         for (i = 0; i < REQUESTS; i++) {
-            submit_one(handlers, i);
-            account(io_getevents(handlers, 1, 4, events, milliseconds(0)), events);
+            submit_one(ctx_of_handlers, i);
+            account(io_getevents(ctx_of_handlers, 1, 4, events, milliseconds(0)), events);
         }
         while (atomic_load(&taken) < REQUESTS)
-            account(io_getevents(handlers, 0, 4, events, AT_ONCE), events);
+            account(io_getevents(ctx_of_handlers, 0, 4, events, AT_ONCE), events);
         right += completed_once() == REQUESTS;
     }
     NEED(setitimer(ITIMER_REAL, &never, NULL) == 0);
@@ -207,7 +207,7 @@ static void signals(void)
     alarm(60);
     NEED(handled > 0);
     printf("rounds in which each request completed once: %d\n", right);
-    CALL(io_destroy(handlers));
+    CALL(io_destroy(ctx_of_handlers));
 }
 
 static void *wait_for_two(void *ctx)

@@ -277,7 +277,7 @@ fn harmless_flags_are_obeyed() {
     copy.assert_changed_nothing("RUSTC_WRAPPER");
 }
 
-/// Otherwise an old rustc would only complain of flags that it does not know.
+/// An old rustc would otherwise only complain of flags that it does not know.
 #[test]
 fn an_old_rustc_is_refused_by_its_version() {
     let copy = Copy::new();
@@ -305,7 +305,7 @@ fn an_old_rustc_is_refused_by_its_version() {
     assert!(output.status.success(), "{}", report(&make, &output));
 }
 
-/// For `cargo build` there is no command line that could fix the settings.
+/// `make` fixes settings on cargo's command line; plain `cargo build` cannot.
 #[test]
 fn plain_cargo_builds_a_correct_library_or_says_why_not() {
     let place = scratch();

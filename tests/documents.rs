@@ -495,9 +495,9 @@ fn compile(place: &str, code: &str) -> Result<(), Failed> {
     }
 }
 
-/// The names by which a heading can be linked to.
+/// The anchors of a document's headings.
 fn anchors(document: &Path) -> Vec<String> {
-    let markdown = std::fs::read_to_string(document).expect("it is there");
+    let markdown = std::fs::read_to_string(document).expect("the document exists");
     let mut anchors = Vec::new();
     let mut heading: Option<String> = None;
     for event in Parser::new(&markdown) {

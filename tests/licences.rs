@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use support::{has, root, run, skip, text};
 
-/// `scripts/release/sbom.sh`, asked by a filter of jq: a line for each answer.
+/// The output of `scripts/release/sbom.sh` through a filter of jq, by lines.
 fn ask(kind: &str, filter: &str) -> BTreeSet<String> {
     let script = "scripts/release/sbom.sh \"$1\" | jq -r \"$2\"";
     let output = run(Command::new("bash")

@@ -393,7 +393,7 @@ impl<W: Word<Area = usize> + Checked + 'static> World<W> {
         let word = self.lock.load(Ordering::Relaxed);
         let name_bits = usize::MAX << 11;
         if word & name_bits != 0 {
-            // As `Lock::take_over` does. The name is that of the next call by this thread.
+            // As `Lock::take_over` does. It is the name of this thread's next call, too.
             let name = OURS | (number * 4096) >> 3 << 11;
             let _ = self
                 .lock

@@ -52,7 +52,7 @@ const NR: usize = if EMULATED { 512 } else { 8 };
 const HEADER: usize = 32;
 /// How many events a call has room for.
 const ROOM: usize = if EMULATED { 64 } else { 4 };
-/// Of each test with the library's own sections; many where threads rarely meet.
+/// Rounds of each test with the library's own sections; more where threads rarely meet.
 const ROUNDS: usize = if EMULATED { 100 } else { 10 };
 const EVENTS: usize = if cfg!(miri) { 400 } else { 20_000 };
 /// Threads are numbered below this.
@@ -89,7 +89,7 @@ struct Kernel {
     ring: AtomicPtr<u8>,
 }
 
-/// A word of `struct aio_ring`, and what the words mean.
+/// The words of `struct aio_ring`.
 unsafe fn word<'a>(ring: *mut u8, number: usize) -> &'a AtomicU32 {
     unsafe { AtomicU32::from_ptr(ring.cast::<u32>().add(number)) }
 }
@@ -565,11 +565,12 @@ fn every_event_once_in_rings_that_come_and_go() {
     assert_ne!(world.by_ring.load(Relaxed), 0);
 }
 
-/// The fault that the other tests must be able to find: here by the count, elsewhere as a race.
+/// The fault that the other tests must be able to find. The counts show it here; the sanitizers
+/// report a race.
 #[test]
 #[cfg_attr(miri, ignore = "Miri stops at the race")]
 fn without_the_lock_events_are_lost_or_doubled() {
-    // Found in the first round most often, but not where threads rarely meet.
+    // The first round usually finds it, but not where threads rarely meet.
     let found = (0..100).any(|_| {
         let word = |number| Visible(AtomicUsize::new(number));
         World::new(|is_lock| NoLock::new(word, is_lock)).run(false) != 0

@@ -41,7 +41,7 @@ fn targets() -> BTreeSet<String> {
     let list = makefile
         .lines()
         .find_map(|line| line.strip_prefix(".PHONY: "));
-    let names = list.expect("it is there").split_whitespace();
+    let names = list.expect("the Makefile has .PHONY").split_whitespace();
     names.map(str::to_string).collect()
 }
 

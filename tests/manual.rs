@@ -39,7 +39,8 @@ fn section<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
 
 /// Functions that a program gets from the header itself, without the library.
 fn inline_functions() -> BTreeSet<String> {
-    let header = std::fs::read_to_string(root().join("include/libaio.h")).expect("it is there");
+    let header =
+        std::fs::read_to_string(root().join("include/libaio.h")).expect("it is checked in");
     header
         .lines()
         .filter_map(|line| line.strip_prefix("static inline "))
@@ -114,8 +115,8 @@ fn every_function_has_a_page() {
     }
 }
 
-/// Every page that a page refers to is one of ours or in the list. The machine may not have the
-/// pages in the list, so that they exist cannot be checked.
+/// Every page that a page refers to is one of ours or in the list. The test cannot check that the
+/// pages in the list exist, because the machine may not have them.
 #[test]
 fn references_lead_somewhere() {
     let pages = pages();
@@ -372,7 +373,7 @@ fn is_error(word: &str) -> bool {
 #[test]
 fn errors_are_those_of_the_source() {
     let source =
-        std::fs::read_to_string(root().join("src/c_abi/functions.rs")).expect("it is there");
+        std::fs::read_to_string(root().join("src/c_abi/functions.rs")).expect("it is checked in");
     let mut documented = BTreeMap::new();
     let mut comment = Vec::new();
     for line in source.lines() {
@@ -387,7 +388,7 @@ fn errors_are_those_of_the_source() {
         }
     }
     for name in inline_functions() {
-        // The header says of these that they submit; the others cannot fail.
+        // These also submit; the others cannot fail.
         let submits = ["io_poll", "io_fsync", "io_fdsync"].contains(&&*name);
         let and_of = submits.then(|| "io_submit".to_string());
         let own = BTreeSet::new();

@@ -1,6 +1,6 @@
-//! scripts/shared/record.sh, which writes how a command ended into its row of docs/testing.md: a
-//! failure or a skip is never written as a pass. And scripts/shared/count-tests.sh, which counts
-//! what the tests say. Both run in a small tree of their own, with commands that only print.
+//! scripts/shared/record.sh writes a command's result to its row of docs/testing.md, and never
+//! writes a failure or a skip as a pass. scripts/shared/count-tests.sh counts the results of tests.
+//! Both run in a small tree of their own, with commands that only print.
 
 mod support;
 
@@ -68,7 +68,7 @@ fn install(from: &Path, to: &Path) {
         .arg(to));
 }
 
-/// `scripts/shared/record.sh NAME`, over a command in the language of the shell.
+/// `scripts/shared/record.sh NAME`, with a shell command.
 fn recorder(tree: &Path, name: &str, script: &str) -> Command {
     let mut command = Command::new(tree.join("scripts/shared/record.sh"));
     command.args([name, "sh", "-c", script]);
@@ -81,7 +81,7 @@ fn record(tree: &Path, name: &str, script: &str) -> Output {
 }
 
 fn page(tree: &Path) -> String {
-    std::fs::read_to_string(tree.join(PAGE)).expect("it is there")
+    std::fs::read_to_string(tree.join(PAGE)).expect("the page exists")
 }
 
 /// The cells of the row with these first words.
@@ -89,7 +89,7 @@ fn cells(tree: &Path, words: &str) -> Vec<String> {
     let page = page(tree);
     let (_, rows) = page
         .split_once("<!-- recorded: begin -->")
-        .expect("markers stay");
+        .expect("the page still has its markers");
     let row = rows
         .lines()
         .find(|row| row.starts_with(&format!("| {words} |")));
@@ -244,7 +244,7 @@ fn an_interrupted_command_leaves_the_row() {
     assert!(!output.status.success());
     assert!(text(&output.stderr).contains("interrupted; nothing is recorded"));
     assert_eq!(page(tree.path()), before);
-    let left = std::fs::read_dir(tree.path().join("build")).expect("it was made");
+    let left = std::fs::read_dir(tree.path().join("build")).expect("record.sh created it");
     assert_eq!(left.count(), 0);
 }
 
@@ -267,12 +267,12 @@ fn results_of_concurrent_commands_are_all_kept() {
                 format!("until test -e go; do sleep 0.01; done; echo '{name}: 1 passed, 0 failed'");
             let mut command = recorder(tree.path(), name, &script);
             command.stdout(std::process::Stdio::null());
-            command.spawn().expect("the shell is there")
+            command.spawn().expect("the shell can be started")
         })
         .collect();
     write(tree.path(), "go", "");
     for mut running in running {
-        assert!(running.wait().expect("it is ours").success());
+        assert!(running.wait().expect("it is our child").success());
     }
     for name in names {
         let expected = format!("ok: {name}: 1 passed, 0 failed");
@@ -384,7 +384,7 @@ fn check_writes_a_row_for_each_test_file() {
     );
     assert_eq!(result("two"), "**in part**: 5 passed, 0 failed, 2 skipped");
     assert_eq!(cells(tree.path(), "two")[2], "2 min");
-    // This run does not have the test.
+    // This test file is not in the run.
     assert_eq!(result("three"), "**not run**");
     assert_eq!(result("first"), "old");
 }

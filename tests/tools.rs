@@ -13,7 +13,7 @@ fn build(place: &Path, library: &Path) {
     compile("tools.c", &place.join("program"), library);
 }
 
-/// Why nothing can be traced on this machine, if so.
+/// Why tracing is impossible on this machine; None if it is possible.
 fn obstacle() -> Option<&'static str> {
     if !cfg!(all(target_pointer_width = "64", target_endian = "little")) {
         return Some("for 64-bit, little-endian machines");
@@ -177,8 +177,8 @@ fn depths_and_latencies_are_counted(library: &Path) {
     let depths = histograms("depth", &output);
     let samples: u64 = depths.iter().flat_map(|(_, rows)| rows.values()).sum();
     assert_eq!(samples, 39, "{said}");
-    // One thread submits and reaps there, so each depth is known: twelve times 8, 4, 1, 1. The
-    // chains, always three, may have a context at the same address.
+    // One thread submits and reaps the reads, so each depth is known: twelve times 8, 4, 1, 1. The
+    // chains, whose depth is always 3, may have a context at the same address.
     let reader = [("[1]", 2), ("[4, 8)", 1), ("[8, 16)", 12)];
     let mut reader: Rows = reader.map(|(row, count)| (row.to_string(), count)).into();
     let alone = depths.iter().any(|(_, rows)| *rows == reader);

@@ -84,7 +84,7 @@ fn verified(via: Via, jobs: u64, options: &[&str]) -> Outcome {
     check_report(dir.path(), jobs, 2 * SIZE * jobs)
 }
 
-/// fio's own account: no error in any job, and exactly as many bytes moved as were asked for.
+/// Checks fio's report: no error in any job, and exactly the expected number of bytes.
 fn check_report(dir: &Path, jobs: u64, bytes: u64) -> Outcome {
     let report = text(&dir.join("report.json"));
     let errors = numbers(&report, "error");
