@@ -17,7 +17,7 @@ static int ends[2];
 /* The shortest wait there is: too long to be answered from the ring alone. */
 static struct timespec shortest = {0, 1};
 
-/* Whether a ring with its magic is mapped there. The kernel reads it, so that a hole is no crash. */
+/* Whether a ring with its magic is mapped there. The kernel reads it, so a hole does not crash. */
 static int has_ring(const void *address)
 {
     unsigned header[8]; /* id, nr, head, tail, magic, ... */
