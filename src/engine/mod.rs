@@ -75,6 +75,7 @@ pub trait Engine: Copy {
 /// To be called when the library is loaded, if the environment allows more than kernel AIO.
 pub fn prepare() {
     served::prepare();
+    crate::sys::user_memory::prepare();
     ladder::prepare();
 }
 

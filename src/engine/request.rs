@@ -27,7 +27,13 @@ const IOPRIO: c_uint = 2;
 /// `at` may be anything. The memory that the request names may be read or written.
 #[inline(never)]
 pub unsafe fn submit(inside: &Inside, at: *mut iocb, proven: &mut Proven) -> Result<(), Errno> {
-    if !is_plausible(at) || !proven.is_readable(at, size_of::<iocb>()) {
+    if !is_plausible(at) {
+        return Err(Errno::EFAULT);
+    }
+    // The word that is written if nothing is wrong.
+    // SAFETY: only the field's address is made.
+    proven.prove(unsafe { addr_of_mut!((*at).key) });
+    if !proven.is_readable(at, size_of::<iocb>()) {
         return Err(Errno::EFAULT);
     }
     // SAFETY: readable. Programs may keep requests in packed structures.
@@ -166,11 +172,15 @@ fn sync(fd: c_int, request: &iocb, common: &io_iocb_common, data_only: bool) -> 
         return Err(Errno::EINVAL);
     }
     match files::sync(fd, data_only) {
-        // Not open; or a file that has no such operation.
-        Err(error @ (Errno::EBADF | Errno::EINVAL)) => Err(error),
+        // Not open; or a file that has no such operation, unless a server says so.
+        Err(Errno::EBADF) => files::status_flags(fd).map(|_| into_event(Err(Errno::EBADF))),
+        Err(Errno::EINVAL) if files::file_system(fd) != FUSE => Err(Errno::EINVAL),
         result => Ok(into_event(result)),
     }
 }
+
+/// `FUSE_SUPER_MAGIC` in `linux/magic.h`.
+const FUSE: u32 = 0x6573_5546;
 
 /// What `/proc` calls an eventfd.
 const EVENTFD: &[u8] = b"anon_inode:[eventfd]";

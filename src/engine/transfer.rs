@@ -28,11 +28,15 @@ const SYNC: c_int = 0x04;
 const NOWAIT: c_int = 0x08;
 const APPEND: c_int = 0x10;
 const NOAPPEND: c_int = 0x20;
+/// Has an effect on pipes and sockets alone.
+const NOSIGNAL: c_int = 0x100;
 /// Flags that the kernel accepts for every file.
 const FOR_EVERY_FILE: c_int = HIPRI | DSYNC | SYNC | APPEND;
 
 /// Whether the kernel has been seen to know [`NOAPPEND`] (since Linux 6.9).
 static KNOWS_NOAPPEND: AtomicBool = AtomicBool::new(false);
+/// Whether it has been seen not to know [`NOSIGNAL`] (since Linux 6.18).
+static LACKS_NOSIGNAL: AtomicBool = AtomicBool::new(false);
 
 /// A request to read or write.
 pub struct Transfer {
@@ -66,15 +70,24 @@ impl Transfer {
         if self.is_nothing && self.has_iterator() == Some(false) {
             return Err(Errno::EINVAL.into());
         }
-        // A flag without effect on a read: files that can only be read in another way, such as
-        // directories and most of /proc, refuse every flag. A write must not get that far.
-        let probe = match self.direction {
-            Direction::Read => DSYNC,
-            Direction::Write => self.flag_for_write()?,
+        // A flag without effect: files that can only be read or written in another way, such as
+        // directories and most of /proc, refuse every flag.
+        let is_write = self.direction == Direction::Write;
+        let probe = match is_write {
+            false => DSYNC,
+            true if LACKS_NOSIGNAL.load(Relaxed) => self.flag_for_write(),
+            true => NOSIGNAL,
         };
         // SAFETY: the caller's promise.
-        let result = unsafe { self.attempt(Place::At(self.offset), probe) };
-        if result == Err(Errno::ESPIPE) {
+        let mut result = unsafe { self.attempt(Place::At(self.offset), probe) };
+        if result == Err(Errno::EOPNOTSUPP) && probe == NOSIGNAL {
+            // Such a file, or an older kernel.
+            // SAFETY: the caller's promise.
+            result = unsafe { self.attempt(Place::At(self.offset), self.flag_for_write()) };
+            LACKS_NOSIGNAL.store(result.is_ok(), Relaxed);
+        }
+        // The file's word may be that of a server.
+        if result == Err(Errno::ESPIPE) && self.of_nothing(self.fd, Place::At(0)) == result {
             // SAFETY: the caller's promise.
             return unsafe { self.stream(inside, proven) };
         }
@@ -93,8 +106,10 @@ impl Transfer {
         // SAFETY: the caller's promise.
         let result = unsafe { files::transfer(direction, fd, vector, count, place, flags) };
         match result {
-            // An old kernel, or a sandbox that knows the older calls only.
-            Err(Errno::ENOSYS | Errno::EPERM) if self.flags & !HIPRI == 0 => {
+            // An old kernel, or a sandbox that knows the older calls only; not the file.
+            Err(error @ (Errno::ENOSYS | Errno::EPERM))
+                if self.flags & !HIPRI == 0 && self.of_nothing(-1, Place::Stream) == Err(error) =>
+            {
                 // SAFETY: the caller's promise.
                 unsafe { files::transfer_as_of_old(direction, fd, vector, count, place) }
             }
@@ -102,20 +117,18 @@ impl Transfer {
         }
     }
 
+    /// The call for no byte, which ends before a file's operation.
+    #[inline(never)]
+    fn of_nothing(&self, fd: c_int, place: Place) -> Transferred {
+        // SAFETY: no memory is named.
+        unsafe { files::transfer(self.direction, fd, core::ptr::null(), 0, place, 0) }
+    }
+
     /// Whether the file has `read_iter` or `write_iter`, for the calls above. None if that cannot
     /// be known: before Linux 6.9.
     #[inline(never)]
     fn has_iterator(&self) -> Option<bool> {
-        // Two flags that exclude each other: the kernel says so (EINVAL) only where it looks at
-        // them.
-        let byte = iovec {
-            iov_base: core::ptr::addr_of!(self.flags) as *mut libc::c_void,
-            iov_len: 1,
-        };
-        let flags = APPEND | NOAPPEND;
-        // SAFETY: refused in any case; and one byte is readable there. Before Linux 6.9 the second
-        // flag is unknown.
-        match unsafe { files::transfer(self.direction, self.fd, &byte, 1, Place::Stream, flags) } {
+        match self.up_to_the_flags() {
             Err(Errno::EINVAL) => {
                 KNOWS_NOAPPEND.store(true, Relaxed);
                 Some(true)
@@ -125,21 +138,41 @@ impl Transfer {
         }
     }
 
+    /// The call for one byte, which ends before the file's operation.
+    #[inline(never)]
+    fn up_to_the_flags(&self) -> Transferred {
+        // Two flags that exclude each other: the kernel says so (EINVAL) only where it looks at
+        // them.
+        let byte = iovec {
+            iov_base: core::ptr::addr_of!(self.flags) as *mut libc::c_void,
+            iov_len: 1,
+        };
+        let flags = APPEND | NOAPPEND;
+        // SAFETY: refused in any case; and one byte is readable there. Before Linux 6.9 the second
+        // flag is unknown.
+        unsafe { files::transfer(self.direction, self.fd, &byte, 1, Place::Stream, flags) }
+    }
+
     /// The flag to write with: none, if the file is one that is written with `write_iter`, as files
     /// and block devices are; and otherwise one that makes the kernel refuse the others, and has no
     /// effect on those that have nothing to put on a disk.
     #[inline(never)]
-    fn flag_for_write(&self) -> Result<c_int, Errno> {
+    fn flag_for_write(&self) -> c_int {
         match files::kind_and_size(self.fd) {
-            None | Some((libc::S_IFBLK, _)) => Ok(0),
-            Some((libc::S_IFREG, size)) if size > 0 || !is_pseudo(files::file_system(self.fd)) => {
-                Ok(0)
+            None | Some((libc::S_IFBLK, _)) => 0,
+            Some((libc::S_IFREG, size))
+                if size > 0
+                    || self.has_iterator() == Some(true)
+                    || !is_pseudo(files::file_system(self.fd)) =>
+            {
+                0
             }
-            Some(_) => Ok(DSYNC),
+            Some(_) => DSYNC,
         }
     }
 
     /// What the kernel's io_submit() would have made of the result: an event's `res`, or an error.
+    /// The file itself may give any error, too: that is an event's.
     ///
     /// # Safety
     /// As [`Transfer::carry_out`].
@@ -149,18 +182,31 @@ impl Transfer {
             return Ok(into_event(result));
         };
         let is_refusal = match error {
-            Errno::EBADF => return Err(self.bad_flags().unwrap_or(error)),
+            Errno::EBADF => {
+                let status = files::status_flags(self.fd)?;
+                if let Some(error) = self.bad_flags() {
+                    return Err(error);
+                }
+                self.is_closed_to(status)
+            }
             // By rw_verify_area(), for security modules.
-            Errno::EACCES => true,
+            Errno::EACCES => self.up_to_the_flags() == result,
             // SAFETY: the caller's promise.
-            Errno::EINVAL => !self.can_be_called() || unsafe { self.is_malformed(proven) },
+            // Whether the file can be read or written at all comes before the vector.
+            Errno::EINVAL if self.of_nothing(self.fd, Place::Stream) == result => true,
+            // SAFETY: the caller's promise.
+            Errno::EINVAL => unsafe { self.is_malformed(proven) },
             // SAFETY: the caller's promise.
             Errno::EFAULT => unsafe { self.is_out_of_user_space(proven) },
-            // A directory.
-            Errno::EISDIR => return Err(Errno::EINVAL),
             Errno::EPERM => self.flags & NOAPPEND != 0,
-            Errno::EOPNOTSUPP if self.flags & !FOR_EVERY_FILE == 0 => {
-                return Err(Errno::EINVAL); // no `read_iter`, `write_iter`
+            // A directory; no `read_iter`, `write_iter`.
+            Errno::EISDIR | Errno::EOPNOTSUPP
+                if error == Errno::EISDIR || self.flags & !FOR_EVERY_FILE == 0 =>
+            {
+                match self.has_iterator() {
+                    Some(true) => false,
+                    _ => return Err(Errno::EINVAL),
+                }
             }
             Errno::EOPNOTSUPP => self.flags & NOWAIT == 0 || !self.knows_nowait(),
             _ => false,
@@ -184,11 +230,7 @@ impl Transfer {
         if let Some(error) = self.bad_flags() {
             return Some(error);
         }
-        let refused_mode = match self.direction {
-            Direction::Read => libc::O_WRONLY,
-            Direction::Write => libc::O_RDONLY,
-        };
-        if status & libc::O_ACCMODE == refused_mode {
+        if self.is_closed_to(status) {
             return Some(Errno::EBADF);
         }
         if self.has_iterator() == Some(false) {
@@ -198,28 +240,21 @@ impl Transfer {
         unsafe { self.is_out_of_user_space(proven) }.then_some(Errno::EFAULT)
     }
 
+    /// Whether a file with these status flags was opened for the other direction only.
+    fn is_closed_to(&self, status: c_int) -> bool {
+        let refused_mode = match self.direction {
+            Direction::Read => libc::O_WRONLY,
+            Direction::Write => libc::O_RDONLY,
+        };
+        status & libc::O_ACCMODE == refused_mode
+    }
+
     /// Flags that no file has, which come before the file's mode.
     #[inline(never)]
     fn bad_flags(&self) -> Option<Errno> {
         const ANY: c_int = 0x1ff;
         (self.flags & !ANY != 0 && files::status_flags(self.fd).is_ok())
             .then_some(Errno::EOPNOTSUPP)
-    }
-
-    /// Whether the file can be read or written at all: a vector without parts is not refused then.
-    fn can_be_called(&self) -> bool {
-        // SAFETY: no memory is named.
-        let answer = unsafe {
-            files::transfer(
-                self.direction,
-                self.fd,
-                core::ptr::null(),
-                0,
-                Place::Stream,
-                0,
-            )
-        };
-        answer != Err(Errno::EINVAL)
     }
 
     /// Whether the file takes RWF_NOWAIT (`FMODE_NOWAIT`), so that it was refused by an operation.
@@ -306,20 +341,20 @@ impl Transfer {
         if self.has_iterator() == Some(false) {
             return Err(Errno::EINVAL.into());
         }
+        // FUSE has files that are not seekable, and whose server is told offsets all the same by
+        // kernel AIO. No call does that; an error is better than another part of the file.
+        if matches!(files::kind_and_size(self.fd), Some((libc::S_IFREG, _))) {
+            return Ok(into_event(Err(Errno::ESPIPE)));
+        }
         let does_not_wait =
             self.flags & NOWAIT != 0 || files::status_flags(self.fd)? & libc::O_NONBLOCK != 0;
-        if does_not_wait {
-            // SAFETY: the caller's promise.
-            let result = unsafe { self.attempt(Place::Stream, DSYNC) };
-            // SAFETY: the caller's promise.
-            return Ok(unsafe { self.judge(result, proven) }?);
-        }
         let events = match self.direction {
             Direction::Read => POLLIN,
             Direction::Write => POLLOUT,
         };
         let mut done = 0;
-        let mut flag = NOWAIT;
+        // Without it the call itself waits, or not, as the program wants it.
+        let mut flag = if does_not_wait { 0 } else { NOWAIT };
         loop {
             // SAFETY: the caller's promise.
             let result = unsafe { self.rest(done, flag) };
@@ -327,27 +362,17 @@ impl Transfer {
             match result {
                 Ok(count) => {
                     done += count;
-                    // SAFETY: the kernel has just read the vector.
-                    let is_done =
-                        self.direction == Direction::Read || unsafe { self.total() } <= done;
-                    if is_done || count == 0 {
+                    if count == 0 || flag == 0 || self.direction == Direction::Read {
                         return Ok(done);
                     }
                 }
-                Err(Errno::EAGAIN) if flag != 0 => {
+                Err(error @ (Errno::EAGAIN | Errno::EOPNOTSUPP | Errno::ENOSYS)) if flag != 0 => {
+                    if error != Errno::EAGAIN {
+                        flag = 0; // the file waits by itself, once it is ready
+                    }
                     match inside.wait_for_file(self.fd, events, is_partial) {
                         Wait::Ready => {}
                         Wait::Interrupted if is_partial => return Ok(done),
-                        Wait::Interrupted => return Ok(into_event(Err(Errno::EINTR))),
-                        Wait::Full => return Err(Refused::WithoutRoom(Errno::EAGAIN)),
-                        Wait::Destroyed => return Err(Refused::WithoutRoom(Errno::EINVAL)),
-                    }
-                }
-                // A file that does not know the flag waits by itself, once it is ready.
-                Err(Errno::EOPNOTSUPP | Errno::ENOSYS) if flag != 0 => {
-                    flag = 0;
-                    match inside.wait_for_file(self.fd, events, is_partial) {
-                        Wait::Ready => {}
                         Wait::Interrupted => return Ok(into_event(Err(Errno::EINTR))),
                         Wait::Full => return Err(Refused::WithoutRoom(Errno::EAGAIN)),
                         Wait::Destroyed => return Err(Refused::WithoutRoom(Errno::EINVAL)),
@@ -361,6 +386,7 @@ impl Transfer {
     }
 
     /// Transfers what comes after the first `done` bytes: all of it, or the part that these end in.
+    /// 0 bytes, if nothing comes after them.
     ///
     /// # Safety
     /// As [`Transfer::carry_out`]; after the first time, the kernel has read the vector.
@@ -388,17 +414,6 @@ impl Transfer {
             skip -= part.iov_len;
         }
         Ok(0)
-    }
-
-    /// # Safety
-    /// The kernel has read the vector.
-    unsafe fn total(&self) -> c_long {
-        let mut total = 0;
-        for i in 0..self.count as usize {
-            // SAFETY: the caller's promise.
-            total += unsafe { self.vector.wrapping_add(i).read_unaligned() }.iov_len;
-        }
-        total as c_long
     }
 }
 

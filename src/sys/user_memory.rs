@@ -3,6 +3,7 @@
 
 use super::arch::KERNEL_SIGSET_SIZE;
 use super::syscall::{call, long, pointer};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Smaller pages than any kernel has are as good as its own here.
 const PAGE: usize = 4096;
@@ -25,6 +26,16 @@ impl Proven {
             stack,
             readable: stack,
             writable: stack,
+        }
+    }
+
+    /// Finds out with one call whether a word can be read and written, if the kernel has such a
+    /// call. The word keeps its value.
+    #[inline]
+    pub fn prove<T>(&mut self, word: *mut T) {
+        let page = word as usize & PAGE_MASK;
+        if page != self.writable && WRITES_BACK.load(Relaxed) && write_back(word.cast()) == -EBADF {
+            self.writable = page;
         }
     }
 
@@ -83,6 +94,37 @@ impl Proven {
     }
 }
 
+const EBADF: isize = libc::EBADF as isize;
+const EFAULT: isize = libc::EFAULT as isize;
+
+/// Whether [`write_back`] does what it says: emulators leave the offset alone after an error.
+static WRITES_BACK: AtomicBool = AtomicBool::new(false);
+
+/// To be called when the library is loaded, if it may come to serve contexts.
+pub fn prepare() {
+    static CONSTANT: u64 = 0;
+    WRITES_BACK.store(
+        write_back(core::ptr::addr_of!(CONSTANT).cast()) == -EFAULT,
+        Relaxed,
+    );
+}
+
+/// By sendfile(2) without files, which reads the offset, and writes it back after any error.
+#[inline(never)]
+fn write_back(offset: *const u8) -> isize {
+    // SAFETY: the value stays the same.
+    unsafe {
+        call!(
+            libc::SYS_sendfile,
+            long(-1),
+            long(-1),
+            pointer(offset),
+            long(0),
+            long(0)
+        ) as isize
+    }
+}
+
 /// By rt_sigprocmask(2), which reads a mask before it refuses the unknown `how`.
 fn can_read(address: usize) -> bool {
     // All of the mask has to lie in the page.
@@ -98,7 +140,7 @@ fn can_read(address: usize) -> bool {
             long(0)
         )
     };
-    answer != -(libc::EFAULT as isize)
+    answer != -EFAULT
 }
 
 /// By getcpu(2), which writes four bytes. Only the alignment of the caller's data keeps those in
@@ -113,5 +155,5 @@ fn can_write(address: usize) -> bool {
             pointer(core::ptr::null::<u8>())
         )
     };
-    answer != -(libc::EFAULT as isize)
+    answer != -EFAULT
 }
