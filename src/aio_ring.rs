@@ -247,11 +247,17 @@ impl<'a> Memory<'a> {
 
     /// Programs that reap by themselves may leave anything in `head`; the kernel takes it modulo
     /// the slots too.
+    #[inline(never)]
     fn head_and_tail(self) -> (u32, u32) {
         // Acquire pairs with the release by which an owner, or a program, moves the head: the slots
         // have been read before they are written again.
         let head = self.0.head.load(Ordering::Acquire);
-        let head = core::num::NonZeroU32::new(self.0.nr).map_or(0, |nr| head % nr);
+        // Hardly ever divides.
+        let nr = self.0.nr;
+        let head = match core::num::NonZeroU32::new(nr) {
+            Some(nr) if head >= nr.get() => head % nr,
+            _ => head,
+        };
         (head, self.0.tail.load(Ordering::Acquire))
     }
 
