@@ -10,7 +10,7 @@ use super::request::Refused;
 use super::served::{Inside, Wait};
 use crate::address::is_plausible;
 use crate::errno::{into_event, Errno};
-use crate::sys::files::{self, Direction, Place, Transferred};
+use crate::sys::files::{self, Direction, Transferred, STREAM};
 use crate::sys::user_memory::Proven;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -70,22 +70,12 @@ impl Transfer {
         if self.is_nothing && self.has_iterator() == Some(false) {
             return Err(Errno::EINVAL.into());
         }
-        // A flag without effect: files that can only be read or written in another way, such as
-        // directories and most of /proc, refuse every flag.
-        let is_write = self.direction == Direction::Write;
-        let probe = match is_write {
-            false => DSYNC,
-            true if LACKS_NOSIGNAL.load(Relaxed) => self.flag_for_write(),
-            true => NOSIGNAL,
-        };
         // SAFETY: the caller's promise.
-        let mut result = unsafe { self.attempt(Place::At(self.offset), probe) };
-        if result == Err(Errno::EOPNOTSUPP) && probe == NOSIGNAL {
-            // Such a file, or an older kernel.
+        let result = match unsafe { self.simple(proven) } {
+            Some(result) => result,
             // SAFETY: the caller's promise.
-            result = unsafe { self.attempt(Place::At(self.offset), self.flag_for_write()) };
-            LACKS_NOSIGNAL.store(result.is_ok(), Relaxed);
-        }
+            None => unsafe { self.careful(proven) },
+        };
         if result == Err(Errno::ESPIPE) {
             // SAFETY: the caller's promise.
             return unsafe { self.stream(inside, proven) };
@@ -94,22 +84,86 @@ impl Transfer {
         Ok(unsafe { self.judge(result, proven) }?)
     }
 
+    /// Makes the simple call, if the last request of this io_submit() was for the same file and
+    /// found that the kernel's AIO serves it. If another thread replaces the descriptor by that of
+    /// an odd file at this very moment, that file is read or written instead of refused.
+    ///
+    /// # Safety
+    /// As [`Transfer::carry_out`].
+    #[inline(always)]
+    unsafe fn simple(&self, proven: &mut Proven) -> Option<Transferred> {
+        let is_simple = cfg!(target_pointer_width = "64")
+            && proven.file == (self.fd, self.direction)
+            && !self.has_vector
+            && !self.is_nothing
+            && self.flags & !HIPRI == 0;
+        is_simple.then(|| {
+            // SAFETY: the vector is our own; and the caller's promise.
+            unsafe {
+                let part = &*self.vector;
+                files::transfer(
+                    files::OF_ONE_PART,
+                    self.direction,
+                    self.fd,
+                    part.iov_base,
+                    part.iov_len as u32, // `MOST` at most
+                    self.offset,
+                    0,
+                )
+            }
+        })
+    }
+
+    /// Makes the call with a flag without effect: files that can only be read or written in another
+    /// way, such as directories and most of /proc, refuse every flag.
+    ///
+    /// # Safety
+    /// As [`Transfer::carry_out`].
+    #[inline(never)]
+    unsafe fn careful(&self, proven: &mut Proven) -> Transferred {
+        let mut probe = match self.direction {
+            Direction::Read => DSYNC,
+            Direction::Write => NOSIGNAL,
+        };
+        if probe == NOSIGNAL && LACKS_NOSIGNAL.load(Relaxed) {
+            probe = self.flag_for_write();
+        }
+        loop {
+            // SAFETY: the caller's promise.
+            let result = unsafe { self.attempt(self.offset, probe) };
+            match result {
+                // Such a file, or an older kernel.
+                Err(Errno::EOPNOTSUPP) if probe == NOSIGNAL => probe = self.flag_for_write(),
+                Ok(_) => {
+                    if self.direction == Direction::Write && probe != NOSIGNAL {
+                        LACKS_NOSIGNAL.store(true, Relaxed);
+                    }
+                    proven.file = (self.fd, self.direction);
+                    return result;
+                }
+                _ => return result,
+            }
+        }
+    }
+
     /// Makes the call. Nobody polls for the completion of a request, so RWF_HIPRI has no effect.
     ///
     /// # Safety
     /// As [`Transfer::carry_out`].
     #[inline(never)]
-    unsafe fn attempt(&self, place: Place, more: c_int) -> Transferred {
+    unsafe fn attempt(&self, at: i64, more: c_int) -> Transferred {
         let (direction, fd, vector, count) = (self.direction, self.fd, self.vector, self.count);
         let flags = (self.flags & !HIPRI) | more;
-        // SAFETY: the caller's promise.
-        let result = unsafe { files::transfer(direction, fd, vector, count, place, flags) };
-        match result {
+        let make = |calls| {
+            // SAFETY: the caller's promise.
+            unsafe { files::transfer(calls, direction, fd, vector, count, at, flags) }
+        };
+        match make(files::WITH_FLAGS) {
             // An old kernel, or a sandbox that knows the older calls only.
-            Err(Errno::ENOSYS | Errno::EPERM) if self.flags & !HIPRI == 0 => {
-                // SAFETY: the caller's promise.
-                unsafe { files::transfer_as_of_old(direction, fd, vector, count, place) }
-            }
+            Err(Errno::ENOSYS | Errno::EPERM) if self.flags & !HIPRI == 0 => match at {
+                STREAM => make(files::AT_STREAM),
+                _ => make(files::AT_OFFSET),
+            },
             result => result,
         }
     }
@@ -127,7 +181,17 @@ impl Transfer {
         let flags = APPEND | NOAPPEND;
         // SAFETY: refused in any case; and one byte is readable there. Before Linux 6.9 the second
         // flag is unknown.
-        match unsafe { files::transfer(self.direction, self.fd, &byte, 1, Place::Stream, flags) } {
+        match unsafe {
+            files::transfer(
+                files::WITH_FLAGS,
+                self.direction,
+                self.fd,
+                &byte,
+                1,
+                STREAM,
+                flags,
+            )
+        } {
             Err(Errno::EINVAL) => {
                 KNOWS_NOAPPEND.store(true, Relaxed);
                 Some(true)
@@ -222,11 +286,12 @@ impl Transfer {
         // SAFETY: no memory is named.
         let answer = unsafe {
             files::transfer(
+                files::WITH_FLAGS,
                 self.direction,
                 self.fd,
-                core::ptr::null(),
+                core::ptr::null::<iovec>(),
                 0,
-                Place::Stream,
+                STREAM,
                 0,
             )
         };
@@ -241,8 +306,17 @@ impl Transfer {
             iov_len: 1,
         };
         // SAFETY: a read of one byte, without effect on a file with offsets.
-        let answer =
-            unsafe { files::transfer(Direction::Read, self.fd, &one, 1, Place::At(0), NOWAIT) };
+        let answer = unsafe {
+            files::transfer(
+                files::WITH_FLAGS,
+                Direction::Read,
+                self.fd,
+                &one,
+                1,
+                0,
+                NOWAIT,
+            )
+        };
         answer != Err(Errno::EOPNOTSUPP)
     }
 
@@ -321,7 +395,7 @@ impl Transfer {
             self.flags & NOWAIT != 0 || files::status_flags(self.fd)? & libc::O_NONBLOCK != 0;
         if does_not_wait {
             // SAFETY: the caller's promise.
-            let result = unsafe { self.attempt(Place::Stream, DSYNC) };
+            let result = unsafe { self.attempt(STREAM, DSYNC) };
             // SAFETY: the caller's promise.
             return Ok(unsafe { self.judge(result, proven) }?);
         }
@@ -379,7 +453,7 @@ impl Transfer {
     unsafe fn rest(&self, done: c_long, flag: c_int) -> Transferred {
         if done == 0 {
             // SAFETY: the caller's promise.
-            return unsafe { self.attempt(Place::Stream, flag | DSYNC) };
+            return unsafe { self.attempt(STREAM, flag | DSYNC) };
         }
         let mut skip = done as usize;
         for i in 0..self.count as usize {
@@ -394,7 +468,7 @@ impl Transfer {
                     ..*self
                 };
                 // SAFETY: the caller's promise.
-                return unsafe { rest.attempt(Place::Stream, flag | DSYNC) };
+                return unsafe { rest.attempt(STREAM, flag | DSYNC) };
             }
             skip -= part.iov_len;
         }
