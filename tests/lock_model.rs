@@ -16,6 +16,8 @@ mod entry;
 #[allow(dead_code)]
 #[path = "../src/context/lock.rs"]
 mod lock;
+#[path = "support/model.rs"]
+mod model;
 #[path = "support/no_lock.rs"]
 mod no_lock;
 #[path = "../src/sys/restartable/section.rs"]
@@ -31,10 +33,9 @@ use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
+use model::model;
 use no_lock::{Checked, NoLock};
 use restartable::Section;
-use std::io::Write as _;
-use std::time::{Duration, Instant};
 
 const RING: usize = 0x7000;
 const OTHER_RING: usize = 0x9000;
@@ -460,29 +461,6 @@ impl<W: Word<Area = usize> + Checked + 'static> World<W> {
         assert!(self.rebind(RING, number));
         Vec::new()
     }
-}
-
-/// All interleavings with so many preemptions, or as far as that goes in the time; in the long form
-/// one preemption more and more time. Prints which models were cut.
-fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
-    let long = std::env::var_os("LIBAIO_RS_LONG").is_some();
-    let time = Duration::from_secs(if long { 120 } else { 8 });
-    let preemptions = preemptions + long as usize;
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.max_branches = 10_000;
-    builder.max_duration = Some(time);
-    let begin = Instant::now();
-    builder.check(body);
-    let elapsed = begin.elapsed();
-    let all = if elapsed < time { "all" } else { "not all" };
-    // Straight to the terminal: `make check` counts these lines.
-    let _ = writeln!(
-        std::io::stdout(),
-        "MODEL {all} interleavings with {preemptions} preemptions in {} s: {}",
-        elapsed.as_secs(),
-        std::thread::current().name().unwrap_or("?")
-    );
 }
 
 type Reaper<W> = fn(&World<W>, usize) -> Vec<u32>;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::{
     architecture, attempt, cargo_build, cargo_built, cc, foreign, has, has_64_bits, needs_libc,
-    original, ours, reaps, report, root, run, skip, text,
+    original, ours, report, root, run, skip, text,
 };
 
 /// Written out here once more, and not taken from the sources: a change there is a change of ABI.
@@ -265,7 +265,7 @@ mod on_every_machine {
             let (kind, name) = line.rsplit_once(' ').expect("a line with a space");
             // From whichever C library the program is linked with; a weak one does not bring its
             // object.
-            if reaps() && FROM_LIBC.contains(&name) {
+            if FROM_LIBC.contains(&name) {
                 let expected = if name == "getauxval" { 'U' } else { 'w' };
                 assert!(kind.ends_with(expected), "{line}");
                 continue;

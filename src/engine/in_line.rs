@@ -68,6 +68,7 @@ impl Engine for InLine {
             length,
             capacity: aio_ring::capacity(slots, machine::cpus()),
             most: slots,
+            slots: 0,
         };
         if !served::add(&new) {
             // SAFETY: nobody knows of it.
@@ -220,11 +221,12 @@ unsafe fn wait<T>(
     interrupted: bool,
 ) -> Result {
     let mask = wanted.mask.unwrap_or(core::ptr::null());
+    let generation = entry.generation();
     let mut taken = 0;
     let mut pause = 100_000;
     loop {
         // SAFETY: the same contract.
-        let answer = unsafe { take(entry, wanted, taken) };
+        let answer = unsafe { take(entry, generation, wanted, taken) };
         let result = match answer {
             Ok(count) => {
                 taken += c_long::from(count);
@@ -236,7 +238,8 @@ unsafe fn wait<T>(
                 } else if mask.is_null() {
                     let most = entry.capacity() as c_long;
                     let needed = (wanted.min_nr - taken).min(most) as u32;
-                    served::sleep(entry, wanted.ctx, needed, deadline.time()).map_err(Some)
+                    served::sleep(entry, wanted.ctx, generation, needed, deadline.time())
+                        .map_err(Some)
                 } else {
                     // Nothing wakes this thread but signals, so it looks by itself.
                     pause = (pause * 2).min(10_000_000);
@@ -261,8 +264,13 @@ unsafe fn wait<T>(
 /// # Safety
 /// As [`Engine::wait`].
 #[inline(never)]
-pub unsafe fn take<T>(entry: &'static Entry, wanted: &Wanted<T>, taken: c_long) -> Result {
-    let Some(inside) = Inside::enter(entry, wanted.ctx) else {
+pub unsafe fn take<T>(
+    entry: &'static Entry,
+    generation: u32,
+    wanted: &Wanted<T>,
+    taken: c_long,
+) -> Result {
+    let Some(inside) = Inside::enter_again(entry, wanted.ctx, generation) else {
         return Err(Errno::EINVAL);
     };
     let count = (wanted.nr - taken).min(inside.unread() as c_long) as usize;

@@ -172,11 +172,15 @@ fn sync(fd: c_int, request: &iocb, common: &io_iocb_common, data_only: bool) -> 
         return Err(Errno::EINVAL);
     }
     match files::sync(fd, data_only) {
-        // Not open; or a file that has no such operation.
-        Err(error @ (Errno::EBADF | Errno::EINVAL)) => Err(error),
+        // Not open; or a file that has no such operation, unless a server says so.
+        Err(Errno::EBADF) => files::status_flags(fd).map(|_| into_event(Err(Errno::EBADF))),
+        Err(Errno::EINVAL) if files::file_system(fd) != FUSE => Err(Errno::EINVAL),
         result => Ok(into_event(result)),
     }
 }
+
+/// `FUSE_SUPER_MAGIC` in `linux/magic.h`.
+const FUSE: u32 = 0x6573_5546;
 
 /// What `/proc` calls an eventfd.
 const EVENTFD: &[u8] = b"anon_inode:[eventfd]";

@@ -76,7 +76,8 @@ impl Transfer {
             // SAFETY: the caller's promise.
             None => unsafe { self.careful(proven) },
         };
-        if result == Err(Errno::ESPIPE) {
+        // The file's word may be that of a server.
+        if result == Err(Errno::ESPIPE) && self.of_nothing(self.fd, 0) == result {
             // SAFETY: the caller's promise.
             return unsafe { self.stream(inside, proven) };
         }
@@ -159,39 +160,32 @@ impl Transfer {
             unsafe { files::transfer(calls, direction, fd, vector, count, at, flags) }
         };
         match make(files::WITH_FLAGS) {
-            // An old kernel, or a sandbox that knows the older calls only.
-            Err(Errno::ENOSYS | Errno::EPERM) if self.flags & !HIPRI == 0 => match at {
-                STREAM => make(files::AT_STREAM),
-                _ => make(files::AT_OFFSET),
-            },
+            // An old kernel, or a sandbox that knows the older calls only; not the file.
+            Err(error @ (Errno::ENOSYS | Errno::EPERM))
+                if self.flags & !HIPRI == 0 && self.of_nothing(-1, STREAM) == Err(error) =>
+            {
+                make(match at {
+                    STREAM => files::AT_STREAM,
+                    _ => files::AT_OFFSET,
+                })
+            }
             result => result,
         }
+    }
+
+    /// The call for no byte, which ends before a file's operation.
+    #[inline(never)]
+    fn of_nothing(&self, fd: c_int, at: i64) -> Transferred {
+        let none = core::ptr::null::<iovec>();
+        // SAFETY: no memory is named.
+        unsafe { files::transfer(files::WITH_FLAGS, self.direction, fd, none, 0, at, 0) }
     }
 
     /// Whether the file has `read_iter` or `write_iter`, for the calls above. None if that cannot
     /// be known: before Linux 6.9.
     #[inline(never)]
     fn has_iterator(&self) -> Option<bool> {
-        // Two flags that exclude each other: the kernel says so (EINVAL) only where it looks at
-        // them.
-        let byte = iovec {
-            iov_base: core::ptr::addr_of!(self.flags) as *mut libc::c_void,
-            iov_len: 1,
-        };
-        let flags = APPEND | NOAPPEND;
-        // SAFETY: refused in any case; and one byte is readable there. Before Linux 6.9 the second
-        // flag is unknown.
-        match unsafe {
-            files::transfer(
-                files::WITH_FLAGS,
-                self.direction,
-                self.fd,
-                &byte,
-                1,
-                STREAM,
-                flags,
-            )
-        } {
+        match self.up_to_the_flags() {
             Err(Errno::EINVAL) => {
                 KNOWS_NOAPPEND.store(true, Relaxed);
                 Some(true)
@@ -201,20 +195,51 @@ impl Transfer {
         }
     }
 
-    /// The flag to write with on older kernels: none, if the file is one that is written with
-    /// `write_iter`, as files and block devices are; and otherwise one that makes the kernel refuse
-    /// the others, and has no effect on those that have nothing to put on a disk.
-    #[cold]
+    /// The call for one byte, which ends before the file's operation.
+    #[inline(never)]
+    fn up_to_the_flags(&self) -> Transferred {
+        // Two flags that exclude each other: the kernel says so (EINVAL) only where it looks at
+        // them.
+        let byte = iovec {
+            iov_base: core::ptr::addr_of!(self.flags) as *mut libc::c_void,
+            iov_len: 1,
+        };
+        let flags = APPEND | NOAPPEND;
+        // SAFETY: refused in any case; and one byte is readable there. Before Linux 6.9 the second
+        // flag is unknown.
+        unsafe {
+            files::transfer(
+                files::WITH_FLAGS,
+                self.direction,
+                self.fd,
+                &byte,
+                1,
+                STREAM,
+                flags,
+            )
+        }
+    }
+
+    /// The flag to write with: none, if the file is one that is written with `write_iter`, as files
+    /// and block devices are; and otherwise one that makes the kernel refuse the others, and has no
+    /// effect on those that have nothing to put on a disk.
     #[inline(never)]
     fn flag_for_write(&self) -> c_int {
         match files::kind_and_size(self.fd) {
             None | Some((libc::S_IFBLK, _)) => 0,
-            Some((libc::S_IFREG, size)) if size > 0 || !is_pseudo(files::file_system(self.fd)) => 0,
+            Some((libc::S_IFREG, size))
+                if size > 0
+                    || self.has_iterator() == Some(true)
+                    || !is_pseudo(files::file_system(self.fd)) =>
+            {
+                0
+            }
             Some(_) => DSYNC,
         }
     }
 
     /// What the kernel's io_submit() would have made of the result: an event's `res`, or an error.
+    /// The file itself may give any error, too: that is an event's.
     ///
     /// # Safety
     /// As [`Transfer::carry_out`].
@@ -224,18 +249,31 @@ impl Transfer {
             return Ok(into_event(result));
         };
         let is_refusal = match error {
-            Errno::EBADF => return Err(self.bad_flags().unwrap_or(error)),
+            Errno::EBADF => {
+                let status = files::status_flags(self.fd)?;
+                if let Some(error) = self.bad_flags() {
+                    return Err(error);
+                }
+                self.is_closed_to(status)
+            }
             // By rw_verify_area(), for security modules.
-            Errno::EACCES => true,
+            Errno::EACCES => self.up_to_the_flags() == result,
             // SAFETY: the caller's promise.
-            Errno::EINVAL => !self.can_be_called() || unsafe { self.is_malformed(proven) },
+            // Whether the file can be read or written at all comes before the vector.
+            Errno::EINVAL if self.of_nothing(self.fd, STREAM) == result => true,
+            // SAFETY: the caller's promise.
+            Errno::EINVAL => unsafe { self.is_malformed(proven) },
             // SAFETY: the caller's promise.
             Errno::EFAULT => unsafe { self.is_out_of_user_space(proven) },
-            // A directory.
-            Errno::EISDIR => return Err(Errno::EINVAL),
             Errno::EPERM => self.flags & NOAPPEND != 0,
-            Errno::EOPNOTSUPP if self.flags & !FOR_EVERY_FILE == 0 => {
-                return Err(Errno::EINVAL); // no `read_iter`, `write_iter`
+            // A directory; no `read_iter`, `write_iter`.
+            Errno::EISDIR | Errno::EOPNOTSUPP
+                if error == Errno::EISDIR || self.flags & !FOR_EVERY_FILE == 0 =>
+            {
+                match self.has_iterator() {
+                    Some(true) => false,
+                    _ => return Err(Errno::EINVAL),
+                }
             }
             Errno::EOPNOTSUPP => self.flags & NOWAIT == 0 || !self.knows_nowait(),
             _ => false,
@@ -259,11 +297,7 @@ impl Transfer {
         if let Some(error) = self.bad_flags() {
             return Some(error);
         }
-        let refused_mode = match self.direction {
-            Direction::Read => libc::O_WRONLY,
-            Direction::Write => libc::O_RDONLY,
-        };
-        if status & libc::O_ACCMODE == refused_mode {
+        if self.is_closed_to(status) {
             return Some(Errno::EBADF);
         }
         if self.has_iterator() == Some(false) {
@@ -273,29 +307,21 @@ impl Transfer {
         unsafe { self.is_out_of_user_space(proven) }.then_some(Errno::EFAULT)
     }
 
+    /// Whether a file with these status flags was opened for the other direction only.
+    fn is_closed_to(&self, status: c_int) -> bool {
+        let refused_mode = match self.direction {
+            Direction::Read => libc::O_WRONLY,
+            Direction::Write => libc::O_RDONLY,
+        };
+        status & libc::O_ACCMODE == refused_mode
+    }
+
     /// Flags that no file has, which come before the file's mode.
     #[inline(never)]
     fn bad_flags(&self) -> Option<Errno> {
         const ANY: c_int = 0x1ff;
         (self.flags & !ANY != 0 && files::status_flags(self.fd).is_ok())
             .then_some(Errno::EOPNOTSUPP)
-    }
-
-    /// Whether the file can be read or written at all: a vector without parts is not refused then.
-    fn can_be_called(&self) -> bool {
-        // SAFETY: no memory is named.
-        let answer = unsafe {
-            files::transfer(
-                files::WITH_FLAGS,
-                self.direction,
-                self.fd,
-                core::ptr::null::<iovec>(),
-                0,
-                STREAM,
-                0,
-            )
-        };
-        answer != Err(Errno::EINVAL)
     }
 
     /// Whether the file takes RWF_NOWAIT (`FMODE_NOWAIT`), so that it was refused by an operation.
@@ -391,20 +417,20 @@ impl Transfer {
         if self.has_iterator() == Some(false) {
             return Err(Errno::EINVAL.into());
         }
+        // FUSE has files that are not seekable, and whose server is told offsets all the same by
+        // kernel AIO. No call does that; an error is better than another part of the file.
+        if matches!(files::kind_and_size(self.fd), Some((libc::S_IFREG, _))) {
+            return Ok(into_event(Err(Errno::ESPIPE)));
+        }
         let does_not_wait =
             self.flags & NOWAIT != 0 || files::status_flags(self.fd)? & libc::O_NONBLOCK != 0;
-        if does_not_wait {
-            // SAFETY: the caller's promise.
-            let result = unsafe { self.attempt(STREAM, DSYNC) };
-            // SAFETY: the caller's promise.
-            return Ok(unsafe { self.judge(result, proven) }?);
-        }
         let events = match self.direction {
             Direction::Read => POLLIN,
             Direction::Write => POLLOUT,
         };
         let mut done = 0;
-        let mut flag = NOWAIT;
+        // Without it the call itself waits, or not, as the program wants it.
+        let mut flag = if does_not_wait { 0 } else { NOWAIT };
         loop {
             // SAFETY: the caller's promise.
             let result = unsafe { self.rest(done, flag) };
@@ -412,27 +438,17 @@ impl Transfer {
             match result {
                 Ok(count) => {
                     done += count;
-                    // SAFETY: the kernel has just read the vector.
-                    let is_done =
-                        self.direction == Direction::Read || unsafe { self.total() } <= done;
-                    if is_done || count == 0 {
+                    if count == 0 || flag == 0 || self.direction == Direction::Read {
                         return Ok(done);
                     }
                 }
-                Err(Errno::EAGAIN) if flag != 0 => {
+                Err(error @ (Errno::EAGAIN | Errno::EOPNOTSUPP | Errno::ENOSYS)) if flag != 0 => {
+                    if error != Errno::EAGAIN {
+                        flag = 0; // the file waits by itself, once it is ready
+                    }
                     match inside.wait_for_file(self.fd, events, is_partial) {
                         Wait::Ready => {}
                         Wait::Interrupted if is_partial => return Ok(done),
-                        Wait::Interrupted => return Ok(into_event(Err(Errno::EINTR))),
-                        Wait::Full => return Err(Refused::WithoutRoom(Errno::EAGAIN)),
-                        Wait::Destroyed => return Err(Refused::WithoutRoom(Errno::EINVAL)),
-                    }
-                }
-                // A file that does not know the flag waits by itself, once it is ready.
-                Err(Errno::EOPNOTSUPP | Errno::ENOSYS) if flag != 0 => {
-                    flag = 0;
-                    match inside.wait_for_file(self.fd, events, is_partial) {
-                        Wait::Ready => {}
                         Wait::Interrupted => return Ok(into_event(Err(Errno::EINTR))),
                         Wait::Full => return Err(Refused::WithoutRoom(Errno::EAGAIN)),
                         Wait::Destroyed => return Err(Refused::WithoutRoom(Errno::EINVAL)),
@@ -446,6 +462,7 @@ impl Transfer {
     }
 
     /// Transfers what comes after the first `done` bytes: all of it, or the part that these end in.
+    /// 0 bytes, if nothing comes after them.
     ///
     /// # Safety
     /// As [`Transfer::carry_out`]; after the first time, the kernel has read the vector.
@@ -473,17 +490,6 @@ impl Transfer {
             skip -= part.iov_len;
         }
         Ok(0)
-    }
-
-    /// # Safety
-    /// The kernel has read the vector.
-    unsafe fn total(&self) -> c_long {
-        let mut total = 0;
-        for i in 0..self.count as usize {
-            // SAFETY: the caller's promise.
-            total += unsafe { self.vector.wrapping_add(i).read_unaligned() }.iov_len;
-        }
-        total as c_long
     }
 }
 

@@ -115,7 +115,8 @@ pub fn status_flags(fd: c_int) -> core::result::Result<c_int, Errno> {
     }
 }
 
-/// What statx(2) says: the file's type (`S_IFMT`, 0 for eventfds and their like) and size.
+/// What statx(2) says: the file's type (`S_IFMT`, 0 for eventfds and their like) and size. The size
+/// is the last one known here: servers of network file systems and of FUSE are not asked.
 #[inline(never)]
 pub fn kind_and_size(fd: c_int) -> Option<(u32, u64)> {
     let mut status = MaybeUninit::<libc::statx>::uninit();
@@ -125,7 +126,7 @@ pub fn kind_and_size(fd: c_int) -> Option<(u32, u64)> {
             libc::SYS_statx,
             long(fd as _),
             pointer(c"".as_ptr()),
-            long(libc::AT_EMPTY_PATH as _),
+            long((libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC) as _),
             long((libc::STATX_TYPE | libc::STATX_SIZE) as _),
             pointer(status.as_mut_ptr())
         )
