@@ -29,13 +29,20 @@ fn ratios(row: &Row, way: &str, against: &str) -> Option<Spread> {
     Some(spread(ratios.collect()))
 }
 
+/// What serves contexts beside kernel AIO: times, or fio's operations in a second; and processor
+/// times.
+pub struct Engines {
+    pub micro: (Vec<Row>, Vec<Row>),
+    pub fio: (Vec<Row>, Vec<Row>),
+}
+
 /// A table for each kind of rows that were run.
 pub fn table(
     micro: &[Row],
     tails: &[Row],
     instructions: &[Row],
-    fio: &[Row],
-    cpu: &[Row],
+    (fio, cpu): (&[Row], &[Row]),
+    engines: &Engines,
 ) -> String {
     let mut out = format!("{}\n", machine());
     if !micro.is_empty() {
@@ -52,6 +59,14 @@ pub fn table(
     }
     if !fio.is_empty() {
         programs(&mut out, fio, cpu);
+    }
+    let (times, cpu) = &engines.micro;
+    if !times.is_empty() {
+        servers(&mut out, times, cpu);
+    }
+    let (fio, cpu) = &engines.fio;
+    if !fio.is_empty() {
+        programs_over_servers(&mut out, fio, cpu);
     }
     out
 }
@@ -211,6 +226,95 @@ fn programs(out: &mut String, fio: &[Row], cpu: &[Row]) {
                     " {:.0} | {:.3} ({:.3}–{:.3}) |",
                     original.middle, s.middle, s.low, s.high
                 );
+            }
+        }
+        out.push('\n');
+    }
+}
+
+/// The way that the others are compared with, as in engines.c.
+const KERNEL: &str = "kernel";
+
+fn name_of(row: &Row) -> &str {
+    row.name.strip_prefix("engines: ").unwrap_or(&row.name)
+}
+
+fn is_of_contexts(row: &Row) -> bool {
+    row.name.contains("made and destroyed")
+}
+
+/// Median and quartiles of a way's ratios to kernel AIO, or an empty cell.
+fn cell(out: &mut String, row: &Row, way: &str) {
+    let _ = match ratios(row, way, KERNEL) {
+        Some(s) => write!(out, " {:.3} ({:.3}–{:.3}) |", s.middle, s.low, s.high),
+        None => write!(out, " |"),
+    };
+}
+
+/// engines.c.
+fn servers(out: &mut String, times: &[Row], cpu: &[Row]) {
+    out.push_str(
+        "\nWhere io_setup() is refused (`LIBAIO_RS_ENGINE`, docs/engines.md): rungs 3 and 4 beside \
+         kernel AIO, which is this library with the kernel's context; nine rounds. 4 KiB each. \
+         256 requests are asked for; rung 3 is granted 62, for which the kernel's ring has room \
+         for 120. *No room*: requests that never complete fill that ring, so that rung 3 carries \
+         everything out in line.\n",
+    );
+    let kinds = [
+        ("Time for a request", times),
+        ("Processor time for a request", cpu),
+    ];
+    for (kind, rows) in kinds {
+        let _ = write!(
+            out,
+            "\n{kind}, as a multiple of kernel AIO's in the same round:\n\n\
+             | | kernel AIO, ns | original | **rung 3** | **rung 4** | pread, pwrite |\n\
+             |---|---:|---|---|---|---|\n"
+        );
+        for row in rows.iter().filter(|row| !is_of_contexts(row)) {
+            let kernel = spread(row.way(KERNEL).unwrap_or_default().to_vec());
+            let _ = write!(out, "| {} | {:.1} |", name_of(row), kernel.middle);
+            for way in ["original", "rung 3", "rung 4", "plain"] {
+                cell(out, row, way);
+            }
+            out.push('\n');
+        }
+    }
+    let (times, cpu) = (
+        times.iter().find(|row| is_of_contexts(row)),
+        cpu.iter().find(|row| is_of_contexts(row)),
+    );
+    if let (Some(times), Some(cpu)) = (times, cpu) {
+        out.push_str(
+            "\nA context made and destroyed:\n\n\
+             | | original | kernel AIO | **rung 3** | **rung 4** |\n|---|---:|---:|---:|---:|\n",
+        );
+        for (kind, row) in [("time", times), ("processor time", cpu)] {
+            let _ = write!(out, "| {kind} |");
+            for way in ["original", KERNEL, "rung 3", "rung 4"] {
+                let middle = spread(row.way(way).unwrap_or_default().to_vec()).middle;
+                let _ = write!(out, " {} |", duration(middle));
+            }
+            out.push('\n');
+        }
+    }
+}
+
+fn programs_over_servers(out: &mut String, fio: &[Row], cpu: &[Row]) {
+    out.push_str(
+        "\nfio over the same: operations in a second, and processor time for each, as multiples of \
+         those over kernel AIO, all under a filter of system calls. Depth 64 is the least that rung \
+         3 serves here: contexts for fewer have the ring that was asked for (rung 2).\n\n\
+         | | kernel AIO, IOPS | **rung 3** | **rung 4** | kernel AIO, ns | **rung 3** | \
+         **rung 4** |\n|---|---:|---|---|---:|---|---|\n",
+    );
+    for (row, time) in fio.iter().zip(cpu) {
+        let _ = write!(out, "| {} |", name_of(row));
+        for row in [row, time] {
+            let kernel = spread(row.way(KERNEL).unwrap_or_default().to_vec());
+            let _ = write!(out, " {:.0} |", kernel.middle);
+            for way in ["rung 3", "rung 4"] {
+                cell(out, row, way);
             }
         }
         out.push('\n');
