@@ -197,8 +197,8 @@ impl Completions {
 pub struct Memory<'a>(&'a Header);
 
 /// The size in bytes of a ring for `maxevents` requests, and its number of slots, as in
-/// `ioctx_alloc` and `aio_setup_ring` in `fs/aio.c`: the kernel plans for at least four requests per
-/// possible CPU, doubles the number, and fills whole pages.
+/// `ioctx_alloc` and `aio_setup_ring` in `fs/aio.c`: the kernel plans for at least four requests
+/// per possible CPU, doubles the number, and fills whole pages.
 pub fn size_for(maxevents: u32, cpus: u32, page: usize) -> (usize, u32) {
     let events = maxevents.max(cpus.saturating_mul(4)) as usize * 2 + 2;
     // The size of a page is a power of two.

@@ -37,7 +37,7 @@ pub struct timespec64 {
 impl timespec64 {
     /// For kernels that support only 32-bit times. A longer time becomes the longest possible one,
     /// 68 years.
-    pub fn in_old_form(self) -> timespec {
+    pub fn to_32_bit(self) -> timespec {
         timespec {
             tv_sec: self.tv_sec.clamp(-1, i32::MAX as i64) as KernelLong,
             tv_nsec: self.tv_nsec as KernelLong,

@@ -8,19 +8,20 @@
 //! ```
 //!
 //! * *Readers* are threads inside the kernel's call. They share the lock, because the kernel
-//!   excludes them from each other. A reader that never returns (killed there, or left by `longjmp`)
-//!   stays counted, and from then on the kernel delivers the ring's events. No call waits for a
-//!   reader.
-//! * The *owner* (the writer) excludes all others. It is one call, named by its stack pointer, which
-//!   no other active call has. It releases the lock after some tens of nanoseconds, unless its
-//!   thread is preempted, ends, or leaves the call by a jump.
-//! * A call that finds an owner spins for a moment. Then it takes the lock from the owner: it stores
-//!   its own name in the word, and restarts every restartable section in progress
+//!   excludes them from each other. A reader that never returns (killed there, or left by
+//!   `longjmp`) stays counted, and from then on the kernel delivers the ring's events. No call
+//!   waits for a reader.
+//! * The *owner* (the writer) excludes all others. It is one call, named by its stack pointer,
+//!   which no other active call has. It releases the lock after some tens of nanoseconds, unless
+//!   its thread is preempted, ends, or leaves the call by a jump.
+//! * A call that finds an owner spins for a moment. Then it takes the lock from the owner: it
+//!   stores its own name in the word, and restarts every restartable section in progress
 //!   (`membarrier(2)`). An owner accesses the ring only in such sections, and each begins with a
 //!   check of this word, so the former owner has either committed or will change nothing.
-//! * If a call finds its own name in the word before it owns the lock, an earlier call with the same
-//!   stack pointer was left by a jump or ended with its thread. It no longer runs, but it may have
-//!   stored its name without restarting sections, so the call that finds the name restarts them.
+//! * If a call finds its own name in the word before it owns the lock, an earlier call with the
+//!   same stack pointer was left by a jump or ended with its thread. It no longer runs, but it may
+//!   have stored its name without restarting sections, so the call that finds the name restarts
+//!   them.
 //! * *Ours* is set if the word belongs to this process. It is clear in a forked child, because the
 //!   kernel wipes the word there (see `registry.rs`); contexts are not inherited either.
 //!
@@ -221,8 +222,8 @@ impl<'a, W: Word> Lock<'a, W> {
         .then_some(Reader(self.0))
     }
 
-    /// Waits for the owner found in `word`, or takes the lock from it. True: the word now names this
-    /// call, and no section of another call will have an effect. False: load the word again.
+    /// Waits for the owner found in `word`, or takes the lock from it. True: the word now names
+    /// this call, and no section of another call will have an effect. False: load the word again.
     #[cold]
     #[inline(never)]
     fn take_over(self, word: usize, call: Call, patience: &mut Patience) -> Result<bool, Refused> {

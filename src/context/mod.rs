@@ -35,8 +35,8 @@ pub unsafe fn set_up(maxevents: c_int, ctxp: *mut io_context_t) -> Result {
     let rung = unsafe { engine::set_up(settings::engine(), maxevents, ctxp) }?;
     // A short ring is not listed, because some of its events are in the library's memory.
     if rung != Rung::ShortRing {
-        // SAFETY: set_up has just written the handle there.
-        let address = unsafe { engine::handle_at(ctxp) } as usize;
+        // SAFETY: `set_up` has just written the handle there.
+        let address = unsafe { engine::read_handle(ctxp) } as usize;
         if address != 0 {
             registry::add(address, this_call());
         }

@@ -175,7 +175,7 @@ impl Entry {
     }
 
     fn is_ours(&self) -> bool {
-        WIPED.load(Relaxed) || self.process.load(Relaxed) == memory::process()
+        WIPED.load(Relaxed) || self.process.load(Relaxed) == memory::process_id()
     }
 
     /// Takes the entry for a new context, if it is free, or another process's.
@@ -259,7 +259,7 @@ pub fn add(new: &New) -> bool {
     let Some(entry) = entries(new.handle).iter().find(|entry| entry.claim()) else {
         return false;
     };
-    entry.process.store(memory::process(), Relaxed);
+    entry.process.store(memory::process_id(), Relaxed);
     entry.generation.fetch_add(1, Relaxed);
     entry.memory.store(new.memory, Relaxed);
     entry.length.store(new.length, Relaxed);
@@ -424,7 +424,7 @@ impl Inside {
 
     /// Gives it back.
     pub fn give_back(&self) {
-        self.entry.events().give_back();
+        self.entry.events().unreserve();
     }
 
     /// Adds an event, for which there is room.
@@ -499,7 +499,7 @@ pub fn sleep(
         return Err(Errno::EINVAL);
     };
     let memory = inside.memory();
-    let value = entry.events().expect(needed, || memory.unread());
+    let value = entry.events().prepare_to_wait(needed, || memory.unread());
     inside.leave();
     match value {
         // The word is in the table, which stays.
