@@ -63,7 +63,8 @@ mismatch    = $(if $(shell $(or $(RUSTC),rustc) -C help | grep unsafe-allow-abi-
 # which symbols get their versions. This lets rustc take it for this crate alone.
 unstable = RUSTC_BOOTSTRAP=aio
 # ARM's unwind tables name the routine that reads them, which whoever unwinds has of its own.
-link_machine = $(if $(filter arm%,$(machine)),$(foreach part,0 1,-Wl$(comma)--defsym=__aeabi_unwind_cpp_pr$(part)=0))
+link_machine = $(if $(filter arm%,$(machine)),\
+	$(foreach part,0 1,-Wl$(comma)--defsym=__aeabi_unwind_cpp_pr$(part)=0))
 comma = ,
 sources := Cargo.toml Cargo.lock build.rs cbindgen.toml pkgconfig/libaio.pc.in \
 	$(shell find src -type f)

@@ -419,6 +419,20 @@ fn with_a_wake_up_for_one_the_other_waiter_sleeps_on() {
     two_waiters([1, 1], Fault::OneWoken);
 }
 
+/// The less demanding one is woken although the other came later, and would have to wait for more.
+#[test]
+fn a_waiter_beside_a_more_demanding_one() {
+    model(3, || {
+        let context = Context::with_room(2, Fault::None);
+        let waiter = spawn(&context, |context| context.wait(1));
+        let other = spawn(&context, |context| context.sleep(2));
+        assert!(context.submit(1));
+        assert_each_once(1, [waiter.join().unwrap()]);
+        context.close();
+        other.join().unwrap();
+    });
+}
+
 /// The less demanding waiter is gone, by a jump: nobody sleeps with what it needed.
 #[test]
 fn a_waiter_beside_one_that_left() {

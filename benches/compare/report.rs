@@ -98,9 +98,10 @@ fn is_single_call(row: &Row) -> bool {
 
 fn single_calls(out: &mut String, micro: &[Row]) {
     out.push_str(
-        "\nThe rows of single calls, in nanoseconds (median). *Beside a thread that waits*: in the \
-         kernel, for an event of the same context. *2 threads at once*: on one context, the mean \
-         of the two; 2,000 divided by it is how many million polls they make in a second.\n\n",
+        "\nSingle calls, in nanoseconds (median). *Beside a thread that waits*: another thread \
+         waits in the kernel for an event of the same context. *2 threads at once*: two threads \
+         poll one context; the figure is the mean of the two, and 2,000 divided by it is the \
+         number of million polls in a second.\n\n",
     );
     out.push_str("| | original | **ours** | by hand |\n|---|---:|---:|---:|\n");
     for row in micro.iter().filter(|row| is_single_call(row)) {
@@ -119,26 +120,26 @@ fn beside_others(out: &mut String, tails: &[Row]) {
     let runs = runs.map(|(_, figures)| figures.len()).max();
     let _ = write!(
         out,
-        "\nTails: how long single calls of a thread take beside other threads that use the same \
-         context. Both libraries in turn, {} times each: the median of the runs, and the worst \
-         run. The longest call of a run is one sample. What the thread waited for its processor, \
-         because the machine gave it to something else, is taken off it.\n\n\
+        "\nTails: how long single calls of a thread take while other threads use the same \
+         context. The two libraries run alternately, {} times each; the table has the median of \
+         the runs and the worst run. The longest call of a run is one sample. Time during which \
+         the thread waited for a processor is subtracted.\n\n\
          - *poll*: `io_getevents` with {{0, 0}} on an empty ring; *take*: `io_getevents` of one \
-         ready completion, of a read of `/dev/zero`.\n\
-         - *beside SCHED_IDLE*, *beside nice 19*: a thread with a processor for itself, and \
-         another of that priority that does the same on a processor that it shares with a busy \
-         thread. For takes, the other submits 64 reads at a time, and the busy thread sleeps 0.1 \
-         ms after every 10 ms: that interrupts the other more often, since few interruptions hit a \
-         take, and for 10 ms at a time. Runs of 3 s.\n\
-         - *SCHED_FIFO*: a thread that makes one such call in a millisecond, on one processor with \
-         an ordinary thread that makes them without pause (takes: 64 reads at a time). Runs \
-         of 1 s.\n\
-         - *worker*: a thread that submits one read at a time and reaps it with `min_nr` 1, beside \
-         two that poll without pause. Whoever takes the completion, the operation is done. One row \
-         with a timeout of 0; one with 1 µs, which the timer makes some 60, and which the worker \
-         sleeps out whenever a poller was quicker. So more operations there mean that pollers won \
-         less often, not that anything is faster; none mean that the worker starves. Runs \
-         of 0.5 s.\n\n",
+         ready completion of a read of `/dev/zero`.\n\
+         - *beside SCHED_IDLE*, *beside nice 19*: the measured thread has a processor of its \
+         own. Another thread, of the named priority, makes the same calls on a processor that \
+         it shares with a busy thread. For takes, the other thread submits 64 reads at a time, \
+         and the busy thread sleeps 0.1 ms after every 10 ms, so that it interrupts the other \
+         thread often and for 10 ms at a time; few interruptions hit a take. Runs of 3 s.\n\
+         - *SCHED_FIFO*: the measured thread makes one call per millisecond, on the same \
+         processor as an ordinary thread that makes such calls without pause (for takes, 64 \
+         reads at a time). Runs of 1 s.\n\
+         - *worker*: a thread submits one read at a time and reaps it with `min_nr` 1, while \
+         two other threads poll without pause. An operation is complete when any of the threads \
+         has reaped it. *Polls*: with a timeout of 0. *Waits*: with a timeout of 1 µs, which \
+         the timer extends to about 60 µs. The worker sleeps that long whenever a poller reaps \
+         the completion, so more operations in this row mean that pollers reaped fewer of them, \
+         not that anything is faster; 0 would mean that the worker starves. Runs of 0.5 s.\n\n",
         runs.unwrap_or(0)
     );
     out.push_str("| | original | worst run | **ours** | worst run |\n|---|---:|---:|---:|---:|\n");
@@ -161,7 +162,7 @@ fn beside_others(out: &mut String, tails: &[Row]) {
     if operations.is_empty() {
         return;
     }
-    out.push_str("\nOperations of the worker in a second:\n\n");
+    out.push_str("\nOperations of the worker per second:\n\n");
     out.push_str("| | original | worst run | **ours** | worst run |\n|---|---:|---:|---:|---:|\n");
     for row in operations {
         let _ = write!(out, "| {} |", row.name);
@@ -193,9 +194,9 @@ fn duration(nanoseconds: f64) -> String {
 
 fn counts(out: &mut String, instructions: &[Row]) {
     out.push_str(
-        "\nInstructions in user space of one call, from the function's first to its return, \
-         counted in single steps that restart nothing (calls.c); and how many of them are \
-         system calls:\n\n",
+        "\nUser-space instructions of one call, from the first one of the function to its return, \
+         counted by single-stepping (calls.c), which restarts no section; and how many of them \
+         are system calls:\n\n",
     );
     out.push_str("| | original | calls | **ours** | calls |\n|---|---:|---:|---:|---:|\n");
     for row in instructions {
@@ -211,8 +212,8 @@ fn counts(out: &mut String, instructions: &[Row]) {
 
 fn programs(out: &mut String, fio: &[Row], cpu: &[Row]) {
     out.push_str(
-        "\nfio: operations in a second, and processor time for each, as multiples of those over \
-         the original:\n\n\
+        "\nfio: operations per second, and processor time per operation, as multiples of the \
+         original's:\n\n\
          | | original, IOPS | **ours** | original, ns | **ours** |\n|---|---:|---|---:|---|\n",
     );
     for (row, time) in fio.iter().zip(cpu) {
