@@ -10,7 +10,7 @@ static struct iocb iocbs[4096];
 static int ends[2], zero;
 static char byte;
 
-/* The kernel hands out places in batches, one for each processor, and who moves leaves some behind. */
+/* The kernel hands out places in batches per CPU; a thread that migrates leaves some behind. */
 static void stay_on_this_processor(void)
 {
     cpu_set_t set;

@@ -268,6 +268,7 @@ impl<'a> Memory<'a> {
 
     /// Programs that reap by themselves may leave anything in `head`; the kernel takes it modulo
     /// the slots too.
+    #[inline(never)]
     fn head_and_tail(self) -> (u32, u32) {
         // Acquire pairs with the release by which an owner, or a program, moves the head: the slots
         // have been read before they are written again.

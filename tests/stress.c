@@ -1,7 +1,7 @@
 /*
- * Many threads in all calls on a few contexts, which come and go, with signals whose handlers
- * submit and reap too, and forks. Every request must complete exactly once, for whoever reaps it.
- * In turns the threads submit more than they reap, until there is no room, and reap more than they
+ * Many threads make all calls on a few contexts, which are destroyed and created meanwhile. Signal
+ * handlers submit and reap too, and threads fork. Every request must complete exactly once. In
+ * turns, the threads submit more than they reap, until there is no room, and reap more than they
  * submit.
  *
  * A context is destroyed beside threads that wait for its completions, but not beside one that

@@ -167,6 +167,7 @@ impl<W: Word> Events<'_, W> {
         }
     }
 
+    #[inline(never)]
     fn release(&self) {
         // Pairs with the acquires above.
         if self.lock.swap(FREE, Release) == WANTED {

@@ -90,10 +90,9 @@ impl Engine for InLine {
         }
         let inside = self.0.and_then(|entry| Inside::enter(entry, ctx));
         let inside = inside.ok_or(Errno::EINVAL)?;
-        let mut proven = Proven::new();
         let nr = nr.min(inside.most() as c_long);
         // SAFETY: the same contract.
-        let answer = unsafe { submit_all(&inside, nr, iocbs, &mut proven) };
+        let answer = unsafe { submit_all(&inside, nr, iocbs) };
         inside.leave();
         answer
     }
@@ -136,15 +135,13 @@ impl Engine for InLine {
     }
 }
 
+/// Carries out `nr` requests, one at least, up to the first that is refused.
+///
 /// # Safety
 /// As [`Engine::submit`].
-#[inline(always)]
-unsafe fn submit_all(
-    inside: &Inside,
-    nr: c_long,
-    iocbs: *mut *mut iocb,
-    proven: &mut Proven,
-) -> Result {
+#[inline(never)]
+pub unsafe fn submit_all(inside: &Inside, nr: c_long, iocbs: *mut *mut iocb) -> Result {
+    let proven = &mut Proven::new();
     for i in 0..nr {
         let at = iocbs.wrapping_add(i as usize);
         let answer = match is_plausible(at) && proven.is_readable(at, size_of::<*mut iocb>()) {

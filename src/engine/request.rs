@@ -210,25 +210,17 @@ fn is_eventfd(fd: c_int) -> bool {
     }
 }
 
-/// `/proc/thread-self/fd/` and the number, up to a zero.
+/// `/proc/thread-self/fd`, as many slashes as there is room for, the number, and a zero.
 #[inline(never)]
 fn path_of(fd: c_int) -> [u8; 40] {
-    const DIRECTORY: &[u8] = b"/proc/thread-self/fd/";
-    let mut path = [0; 40];
-    let mut digits = [0; 10];
-    let mut count = 0;
+    let mut path = *b"/proc/thread-self/fd///////////////////\0";
     let mut rest = fd.unsigned_abs();
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
+    for place in path.iter_mut().rev().skip(1) {
+        *place = b'0' + (rest % 10) as u8;
         rest /= 10;
-        count += 1;
         if rest == 0 {
             break;
         }
-    }
-    let digits = digits.iter().skip(10 - count);
-    for (to, from) in path.iter_mut().zip(DIRECTORY.iter().chain(digits)) {
-        *to = *from;
     }
     path
 }

@@ -145,10 +145,11 @@ impl Word for AtomicU32 {
     }
 }
 
-/// The entries that a context with this handle may have.
-fn entries(address: usize) -> &'static [Entry; WAYS] {
+/// The entries that a context with this handle may have. How many is hidden from the compiler,
+/// which makes eight copies of every loop over them otherwise.
+fn entries(address: usize) -> &'static [Entry] {
     let page = address >> 12;
-    &TABLE.0[(page ^ (page >> 10)) % SETS]
+    core::hint::black_box(&TABLE.0[(page ^ (page >> 10)) % SETS])
 }
 
 /// What a new context is.
@@ -283,6 +284,7 @@ pub fn find(ctx: io_context_t) -> Option<&'static Entry> {
 
 /// Takes a context off the list, waits for the threads that use its memory, and unmaps that. False
 /// if another thread does so. Threads that wait for its events are woken.
+#[inline(never)]
 pub fn remove(entry: &'static Entry, ctx: io_context_t) -> bool {
     // Sequentially consistent, as in `enter`: either that thread is seen below, or it finds the
     // handle gone.

@@ -6,22 +6,21 @@
 //! A thread that waits in the kernel does not see those events. So it waits in short stays.
 
 use super::in_line::{self, map_ring, Deadline};
-use super::request;
 use super::served::{self, Entry, Inside, New};
 use super::{machine, Engine, GetEvents, KernelAio, Wanted};
 use crate::abi::{io_context_t, io_event, iocb};
-use crate::address::is_plausible;
 use crate::aio_ring::{self, Ring};
 use crate::errno::{Errno, Result};
 use crate::sys::futex;
 use crate::sys::memory;
-use crate::sys::user_memory::Proven;
 use crate::timeout::{timespec, Timeout};
-use core::mem::size_of;
 use libc::{c_int, c_long};
 
 /// Nanoseconds that a thread stays in the kernel at a time.
 const STAY: i64 = 10_000_000;
+
+/// How many requests are carried out before the kernel is asked again whether it has room.
+const RUN: c_long = 8;
 
 #[derive(Clone, Copy)]
 pub struct ShortRing(pub &'static Entry);
@@ -74,8 +73,8 @@ impl Engine for ShortRing {
                 Ok(count) => done += c_long::from(count),
                 Err(Errno::EAGAIN) => {
                     // SAFETY: the same contract.
-                    match unsafe { self.submit_late(ctx, rest) } {
-                        Ok(()) => done += 1,
+                    match unsafe { self.submit_late(ctx, (nr - done).min(RUN), rest) } {
+                        Ok(count) => done += c_long::from(count),
                         Err(error) => break error,
                     }
                 }
@@ -156,22 +155,14 @@ impl ShortRing {
         self.0.late() == 0 && unsafe { Ring::of_kernel(ctx) }.is_empty()
     }
 
-    /// Carries out the request at `rest`.
+    /// Carries out the requests at `rest`.
     ///
     /// # Safety
     /// As [`Engine::submit`].
-    unsafe fn submit_late(
-        self,
-        ctx: io_context_t,
-        rest: *mut *mut iocb,
-    ) -> core::result::Result<(), Errno> {
-        let mut proven = Proven::new();
-        if !is_plausible(rest) || !proven.is_readable(rest, size_of::<*mut iocb>()) {
-            return Err(Errno::EFAULT);
-        }
+    unsafe fn submit_late(self, ctx: io_context_t, nr: c_long, rest: *mut *mut iocb) -> Result {
         let inside = Inside::enter(self.0, ctx).ok_or(Errno::EINVAL)?;
-        // SAFETY: readable; and the same contract.
-        let answer = unsafe { request::submit(&inside, rest.read_unaligned(), &mut proven) };
+        // SAFETY: the same contract.
+        let answer = unsafe { in_line::submit_all(&inside, nr, rest) };
         inside.leave();
         answer
     }

@@ -10,7 +10,7 @@ use super::request::Refused;
 use super::served::{Inside, Wait};
 use crate::address::is_plausible;
 use crate::errno::{into_event, Errno};
-use crate::sys::files::{self, Direction, Place, Transferred};
+use crate::sys::files::{self, Direction, Transferred, STREAM};
 use crate::sys::user_memory::Proven;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -70,24 +70,14 @@ impl Transfer {
         if self.is_nothing && self.has_iterator() == Some(false) {
             return Err(Errno::EINVAL.into());
         }
-        // A flag without effect: files that can only be read or written in another way, such as
-        // directories and most of /proc, refuse every flag.
-        let is_write = self.direction == Direction::Write;
-        let probe = match is_write {
-            false => DSYNC,
-            true if LACKS_NOSIGNAL.load(Relaxed) => self.flag_for_write(),
-            true => NOSIGNAL,
-        };
         // SAFETY: the caller's promise.
-        let mut result = unsafe { self.attempt(Place::At(self.offset), probe) };
-        if result == Err(Errno::EOPNOTSUPP) && probe == NOSIGNAL {
-            // Such a file, or an older kernel.
+        let result = match unsafe { self.simple(proven) } {
+            Some(result) => result,
             // SAFETY: the caller's promise.
-            result = unsafe { self.attempt(Place::At(self.offset), self.flag_for_write()) };
-            LACKS_NOSIGNAL.store(result.is_ok(), Relaxed);
-        }
+            None => unsafe { self.careful(proven) },
+        };
         // The file's word may be that of a server.
-        if result == Err(Errno::ESPIPE) && self.of_nothing(self.fd, Place::At(0)) == result {
+        if result == Err(Errno::ESPIPE) && self.of_nothing(self.fd, 0) == result {
             // SAFETY: the caller's promise.
             return unsafe { self.stream(inside, proven) };
         }
@@ -95,23 +85,89 @@ impl Transfer {
         Ok(unsafe { self.judge(result, proven) }?)
     }
 
+    /// Makes the simple call, if the last request of this io_submit() was for the same file and
+    /// found that the kernel's AIO serves it. If another thread replaces the descriptor by that of
+    /// an odd file at this very moment, that file is read or written instead of refused.
+    ///
+    /// # Safety
+    /// As [`Transfer::carry_out`].
+    #[inline(always)]
+    unsafe fn simple(&self, proven: &mut Proven) -> Option<Transferred> {
+        let is_simple = cfg!(target_pointer_width = "64")
+            && proven.file == (self.fd, self.direction)
+            && !self.has_vector
+            && !self.is_nothing
+            && self.flags & !HIPRI == 0;
+        is_simple.then(|| {
+            // SAFETY: the vector is our own; and the caller's promise.
+            unsafe {
+                let part = &*self.vector;
+                files::transfer(
+                    files::OF_ONE_PART,
+                    self.direction,
+                    self.fd,
+                    part.iov_base,
+                    part.iov_len as u32, // `MOST` at most
+                    self.offset,
+                    0,
+                )
+            }
+        })
+    }
+
+    /// Makes the call with a flag without effect: files that can only be read or written in another
+    /// way, such as directories and most of /proc, refuse every flag.
+    ///
+    /// # Safety
+    /// As [`Transfer::carry_out`].
+    #[inline(never)]
+    unsafe fn careful(&self, proven: &mut Proven) -> Transferred {
+        let mut probe = match self.direction {
+            Direction::Read => DSYNC,
+            Direction::Write => NOSIGNAL,
+        };
+        if probe == NOSIGNAL && LACKS_NOSIGNAL.load(Relaxed) {
+            probe = self.flag_for_write();
+        }
+        loop {
+            // SAFETY: the caller's promise.
+            let result = unsafe { self.attempt(self.offset, probe) };
+            match result {
+                // Such a file, or an older kernel.
+                Err(Errno::EOPNOTSUPP) if probe == NOSIGNAL => probe = self.flag_for_write(),
+                Ok(_) => {
+                    if self.direction == Direction::Write && probe != NOSIGNAL {
+                        LACKS_NOSIGNAL.store(true, Relaxed);
+                    }
+                    proven.file = (self.fd, self.direction);
+                    return result;
+                }
+                _ => return result,
+            }
+        }
+    }
+
     /// Makes the call. Nobody polls for the completion of a request, so RWF_HIPRI has no effect.
     ///
     /// # Safety
     /// As [`Transfer::carry_out`].
     #[inline(never)]
-    unsafe fn attempt(&self, place: Place, more: c_int) -> Transferred {
+    unsafe fn attempt(&self, at: i64, more: c_int) -> Transferred {
         let (direction, fd, vector, count) = (self.direction, self.fd, self.vector, self.count);
         let flags = (self.flags & !HIPRI) | more;
-        // SAFETY: the caller's promise.
-        let result = unsafe { files::transfer(direction, fd, vector, count, place, flags) };
-        match result {
+        let make = |calls| {
+            // SAFETY: the caller's promise.
+            unsafe { files::transfer(calls, direction, fd, vector, count, at, flags) }
+        };
+        match make(files::WITH_FLAGS) {
             // An old kernel, or a sandbox that knows the older calls only; not the file.
             Err(error @ (Errno::ENOSYS | Errno::EPERM))
-                if self.flags & !HIPRI == 0 && self.of_nothing(-1, Place::Stream) == Err(error) =>
+                if self.flags & !HIPRI == 0 && self.of_nothing(-1, STREAM) == Err(error) =>
             {
-                // SAFETY: the caller's promise.
-                unsafe { files::transfer_as_of_old(direction, fd, vector, count, place) }
+                make(match at {
+                    STREAM => files::AT_STREAM,
+                    _ => files::AT_OFFSET,
+                })
             }
             result => result,
         }
@@ -119,9 +175,10 @@ impl Transfer {
 
     /// The call for no byte, which ends before a file's operation.
     #[inline(never)]
-    fn of_nothing(&self, fd: c_int, place: Place) -> Transferred {
+    fn of_nothing(&self, fd: c_int, at: i64) -> Transferred {
+        let none = core::ptr::null::<iovec>();
         // SAFETY: no memory is named.
-        unsafe { files::transfer(self.direction, fd, core::ptr::null(), 0, place, 0) }
+        unsafe { files::transfer(files::WITH_FLAGS, self.direction, fd, none, 0, at, 0) }
     }
 
     /// Whether the file has `read_iter` or `write_iter`, for the calls above. None if that cannot
@@ -150,7 +207,17 @@ impl Transfer {
         let flags = APPEND | NOAPPEND;
         // SAFETY: refused in any case; and one byte is readable there. Before Linux 6.9 the second
         // flag is unknown.
-        unsafe { files::transfer(self.direction, self.fd, &byte, 1, Place::Stream, flags) }
+        unsafe {
+            files::transfer(
+                files::WITH_FLAGS,
+                self.direction,
+                self.fd,
+                &byte,
+                1,
+                STREAM,
+                flags,
+            )
+        }
     }
 
     /// The flag to write with: none, if the file is one that is written with `write_iter`, as files
@@ -193,7 +260,7 @@ impl Transfer {
             Errno::EACCES => self.up_to_the_flags() == result,
             // SAFETY: the caller's promise.
             // Whether the file can be read or written at all comes before the vector.
-            Errno::EINVAL if self.of_nothing(self.fd, Place::Stream) == result => true,
+            Errno::EINVAL if self.of_nothing(self.fd, STREAM) == result => true,
             // SAFETY: the caller's promise.
             Errno::EINVAL => unsafe { self.is_malformed(proven) },
             // SAFETY: the caller's promise.
@@ -265,8 +332,17 @@ impl Transfer {
             iov_len: 1,
         };
         // SAFETY: a read of one byte, without effect on a file with offsets.
-        let answer =
-            unsafe { files::transfer(Direction::Read, self.fd, &one, 1, Place::At(0), NOWAIT) };
+        let answer = unsafe {
+            files::transfer(
+                files::WITH_FLAGS,
+                Direction::Read,
+                self.fd,
+                &one,
+                1,
+                0,
+                NOWAIT,
+            )
+        };
         answer != Err(Errno::EOPNOTSUPP)
     }
 
@@ -394,7 +470,7 @@ impl Transfer {
     unsafe fn rest(&self, done: c_long, flag: c_int) -> Transferred {
         if done == 0 {
             // SAFETY: the caller's promise.
-            return unsafe { self.attempt(Place::Stream, flag | DSYNC) };
+            return unsafe { self.attempt(STREAM, flag | DSYNC) };
         }
         let mut skip = done as usize;
         for i in 0..self.count as usize {
@@ -409,7 +485,7 @@ impl Transfer {
                     ..*self
                 };
                 // SAFETY: the caller's promise.
-                return unsafe { rest.attempt(Place::Stream, flag | DSYNC) };
+                return unsafe { rest.attempt(STREAM, flag | DSYNC) };
             }
             skip -= part.iov_len;
         }

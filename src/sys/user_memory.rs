@@ -2,15 +2,19 @@
 //! bad address as `EFAULT` where an access by this library would kill the program.
 
 use super::arch::KERNEL_SIGSET_SIZE;
+use super::files::Direction;
 use super::syscall::{call, long, pointer};
+use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Smaller pages than any kernel has are as good as its own here.
 const PAGE: usize = 4096;
 const PAGE_MASK: usize = !(PAGE - 1);
 
-/// The pages that one call has asked about last, which it need not ask about again.
+/// What one call has asked about last, and need not ask about again: pages, and a file.
 pub struct Proven {
+    /// The file that was read by `read_iter`, or written by `write_iter`.
+    pub file: (c_int, Direction),
     stack: usize,
     readable: usize,
     writable: usize,
@@ -18,11 +22,12 @@ pub struct Proven {
 
 impl Proven {
     /// Knows one page: that of a local variable.
-    #[inline]
+    #[inline(never)]
     pub fn new() -> Proven {
         let local = 0_u8;
         let stack = core::ptr::addr_of!(local) as usize & PAGE_MASK;
         Proven {
+            file: (-1, Direction::Read),
             stack,
             readable: stack,
             writable: stack,

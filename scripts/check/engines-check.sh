@@ -9,8 +9,8 @@
 # or EPERM (as in a sandbox); io_setup with EAGAIN for more than so many requests (fs.aio-max-nr);
 # or any call kills, for which LIBAIO_RS_ENGINE is `inline`.
 set -eu
-cd "$(dirname "$0")/.."
-. scripts/disposable-root.sh
+cd "$(dirname "$0")/../.."
+. scripts/shared/disposable-root.sh
 
 all='fio sysbench qemu lvm stressapptest mariadb ceph mysql'
 # Which Debian a program comes from, and in which packages.
@@ -313,7 +313,7 @@ works_qemu() {
 	done
 }
 
-# --- LVM, as in scripts/sources-check.sh: two block devices, no udev, nothing activated.
+# --- LVM, as in scripts/check/sources-check.sh: two block devices, no udev, nothing activated.
 
 lvm() {
 	kind=$1
@@ -618,11 +618,11 @@ mariadb_backs_up() {
 		rm -rf "$root/srv/backup"
 		refused "$kind" mariadb-backup --no-defaults --backup --user=root \
 			--socket=/srv/server.sock --datadir=/srv/data --target-dir=/srv/backup \
-			--innodb-use-native-aio=1 $server_aio || return 1
+			--innodb-use-native-aio=1 ${server_aio:+"$server_aio"} || return 1
 		watch || return 1
 		ended=0
 		refused "$kind" mariadb-backup --no-defaults --prepare --target-dir=/srv/backup \
-			--innodb-use-native-aio=1 $server_aio || ended=$?
+			--innodb-use-native-aio=1 ${server_aio:+"$server_aio"} || ended=$?
 		unwatch
 		[ "$ended" = 0 ] || return 1
 		mariadb_is_spared || return 1
