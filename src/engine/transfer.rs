@@ -136,8 +136,13 @@ impl Transfer {
             // SAFETY: the caller's promise.
             let result = unsafe { self.attempt(self.offset, probe) };
             match result {
-                // Such a file, or an older kernel.
-                Err(Errno::EOPNOTSUPP) if probe == NOSIGNAL => probe = self.flag_for_write(),
+                // Such a file, or an older kernel; not the file's own word.
+                Err(Errno::EOPNOTSUPP)
+                    if probe == NOSIGNAL
+                        && self.up_to_the_flags(NOSIGNAL) != Err(Errno::EINVAL) =>
+                {
+                    probe = self.flag_for_write()
+                }
                 Ok(_) => {
                     if self.direction == Direction::Write && probe != NOSIGNAL {
                         LACKS_NOSIGNAL.store(true, Relaxed);
@@ -188,7 +193,7 @@ impl Transfer {
     /// be known: before Linux 6.9.
     #[inline(never)]
     fn has_iterator(&self) -> Option<bool> {
-        match self.up_to_the_flags() {
+        match self.up_to_the_flags(0) {
             Err(Errno::EINVAL) => {
                 KNOWS_NOAPPEND.store(true, Relaxed);
                 Some(true)
@@ -200,14 +205,14 @@ impl Transfer {
 
     /// The call for one byte, which ends before the file's operation.
     #[inline(never)]
-    fn up_to_the_flags(&self) -> Transferred {
+    fn up_to_the_flags(&self, more: c_int) -> Transferred {
         // Two flags that exclude each other: the kernel says so (EINVAL) only where it looks at
         // them.
         let byte = iovec {
             iov_base: core::ptr::addr_of!(self.flags) as *mut libc::c_void,
             iov_len: 1,
         };
-        let flags = APPEND | NOAPPEND;
+        let flags = APPEND | NOAPPEND | more;
         // SAFETY: refused in any case; and one byte is readable there. Before Linux 6.9 the second
         // flag is unknown.
         unsafe {
@@ -260,7 +265,7 @@ impl Transfer {
                 self.is_closed_to(status)
             }
             // By rw_verify_area(), for security modules.
-            Errno::EACCES => self.up_to_the_flags() == result,
+            Errno::EACCES => self.up_to_the_flags(0) == result,
             // SAFETY: the caller's promise.
             // Whether the file can be read or written at all comes before the vector.
             Errno::EINVAL if self.of_nothing(self.fd, STREAM) == result => true,
