@@ -136,7 +136,7 @@ impl Transfer {
             // SAFETY: the caller's promise.
             let result = unsafe { self.attempt(self.offset, probe) };
             match result {
-                // Such a file, or an older kernel; not the file's own word.
+                // Such a file, or an older kernel. Not a server's answer: it has had the request.
                 Err(Errno::EOPNOTSUPP)
                     if probe == NOSIGNAL
                         && self.up_to_the_flags(NOSIGNAL) != Err(Errno::EINVAL) =>
