@@ -303,8 +303,8 @@ fn servers(out: &mut String, times: &[Row], cpu: &[Row]) {
 fn programs_over_servers(out: &mut String, fio: &[Row], cpu: &[Row]) {
     out.push_str(
         "\nfio over the same: operations in a second, and processor time for each, as multiples of \
-         those over kernel AIO. A filter makes rung 3, and takes time in every system call; so rung \
-         3 is compared with kernel AIO under another filter. It does not serve depth 1: a context \
+         those over kernel AIO. A filter makes rung 3, and takes time in every system call; so it \
+         is compared with kernel AIO under another filter. It does not serve depth 1: a context \
          for 62 requests or fewer has the ring that was asked for (rung 2).\n\n\
          | | kernel AIO, IOPS | **rung 3** | **rung 4** | kernel AIO, ns | **rung 3** | \
          **rung 4** |\n|---|---:|---|---|---:|---|---|\n",
