@@ -5,19 +5,15 @@
 //!
 //! A thread that waits in the kernel does not see those events. So it waits in short stays.
 
-use super::in_line::{self, map_ring, Deadline};
-use super::request;
-use super::served::{self, Entry, Inside, New};
+use super::in_line::{self, map_ring, Deadline, InLine};
+use super::served::{self, Entry, New};
 use super::{machine, Engine, GetEvents, KernelAio, Wanted};
 use crate::abi::{io_context_t, io_event, iocb};
-use crate::address::is_plausible;
 use crate::aio_ring::{self, Ring};
 use crate::errno::{Errno, Result};
 use crate::sys::futex;
 use crate::sys::memory;
-use crate::sys::user_memory::Proven;
 use crate::timeout::{timespec, Timeout};
-use core::mem::size_of;
 use libc::{c_int, c_long};
 
 /// Nanoseconds that a thread stays in the kernel at a time.
@@ -72,9 +68,11 @@ impl Engine for ShortRing {
             match unsafe { KernelAio.submit(ctx, nr - done, rest) } {
                 Ok(count) => done += c_long::from(count),
                 Err(Errno::EAGAIN) => {
+                    // All that is left: signals stay blocked until the call is over, as a handler
+                    // runs when the kernel's is.
                     // SAFETY: the same contract.
-                    match unsafe { self.submit_late(ctx, rest) } {
-                        Ok(()) => done += 1,
+                    match unsafe { InLine(Some(self.0)).submit(ctx, nr - done, rest) } {
+                        Ok(count) => return Ok(done as c_int + count),
                         Err(error) => break error,
                     }
                 }
@@ -145,26 +143,6 @@ impl ShortRing {
     pub unsafe fn is_empty(self, ctx: io_context_t) -> bool {
         // SAFETY: the caller's promise.
         self.0.late() == 0 && unsafe { Ring::of_kernel(ctx) }.is_empty()
-    }
-
-    /// Carries out the request at `rest`.
-    ///
-    /// # Safety
-    /// As [`Engine::submit`].
-    unsafe fn submit_late(
-        self,
-        ctx: io_context_t,
-        rest: *mut *mut iocb,
-    ) -> core::result::Result<(), Errno> {
-        let mut proven = Proven::new();
-        if !is_plausible(rest) || !proven.is_readable(rest, size_of::<*mut iocb>()) {
-            return Err(Errno::EFAULT);
-        }
-        let inside = Inside::enter(self.0, ctx).ok_or(Errno::EINVAL)?;
-        // SAFETY: readable; and the same contract.
-        let answer = unsafe { request::submit(&inside, rest.read_unaligned(), &mut proven) };
-        inside.leave();
-        answer
     }
 
     /// Takes what is ready: the kernel's first, which are older as a rule. If that leaves none of
