@@ -110,7 +110,7 @@ static char content_of(int fd)
     return content[0];
 }
 
-/* A process whose thread ends by the system call has that thread's stack to the end: so, a child. */
+/* Ends by the system call, without the C library. */
 static int end_at_once(void *unused)
 {
     submit_and_end(unused);

@@ -1,7 +1,7 @@
 /* runs: everywhere */
 /*
- * Writes that RLIMIT_FSIZE ends: short ones up to the limit, errors beyond it, and SIGXFSZ, which is
- * for the thread that submits.
+ * Writes that RLIMIT_FSIZE ends: short ones up to the limit, errors beyond it, and SIGXFSZ, which
+ * the thread gets that submits.
  */
 #include "places.h"
 #include <pthread.h>

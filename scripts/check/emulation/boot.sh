@@ -70,7 +70,8 @@ emulate() {
 	limit=$1 emulator=$2
 	shift 2
 	LD_LIBRARY_PATH=$emulators/usr/lib/x86_64-linux-gnu:$emulators/lib/x86_64-linux-gnu \
-		timeout "$limit" "$emulators/usr/bin/$emulator" "$@" -smp "${LIBAIO_RS_CPUS:-2}" -m 1024 -nographic -nodefaults \
+		timeout "$limit" "$emulators/usr/bin/$emulator" "$@" -smp "${LIBAIO_RS_CPUS:-2}" \
+		-m 1024 -nographic -nodefaults \
 		-serial stdio -no-reboot -kernel "$image" -initrd "$work/initramfs" \
 		-drive "file=$work/disk,format=raw,if=none,id=disk" < /dev/null > "$work/console" 2>&1
 }
