@@ -1,4 +1,4 @@
-/* runs: everywhere */
+/* runs: not ring-of-1: it asks for more than 256, too, which then have a smaller ring */
 /*
  * A context holds the events of as many requests as were asked for, and none is lost or doubled:
  * taken all at once, in parts, and while others are submitted. Reads from the page cache complete

@@ -60,7 +60,7 @@ fn passes(server: Server, library: &Path, arguments: &[&str]) -> String {
 fn every_completion_once_by(server: Server, more: &[&str]) -> String {
     let arguments: &[&str] = match std::env::var_os("LIBAIO_RS_LONG") {
         Some(_) => &["1", "10000000"],
-        None => &["4", "50000"],
+        None => &["3", "50000"],
     };
     passes(server, &ours().shared, &[arguments, more].concat())
 }

@@ -76,6 +76,9 @@ impl Transfer {
             // SAFETY: the caller's promise.
             None => unsafe { self.careful(proven) },
         };
+        if result.is_ok() {
+            return Ok(into_event(result));
+        }
         // The file's word may be that of a server.
         if result == Err(Errno::ESPIPE) && self.of_nothing(self.fd, 0) == result {
             // SAFETY: the caller's promise.

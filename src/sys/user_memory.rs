@@ -34,13 +34,24 @@ impl Proven {
         }
     }
 
+    /// Whether a value lies in the page that could be written last.
+    #[inline(always)]
+    pub fn can_write<T>(&self, value: *const T) -> bool {
+        lies_in(self.writable, value)
+    }
+
+    /// Whether a value lies in one of the pages that could be read or written last.
+    #[inline(always)]
+    pub fn can_read<T>(&self, value: *const T) -> bool {
+        lies_in(self.readable, value) || lies_in(self.writable, value)
+    }
+
     /// Finds out with one call whether a word can be read and written, if the kernel has such a
     /// call. The word keeps its value.
     #[inline]
     pub fn prove<T>(&mut self, word: *mut T) {
-        let page = word as usize & PAGE_MASK;
-        if page != self.writable && WRITES_BACK.load(Relaxed) && write_back(word.cast()) == -EBADF {
-            self.writable = page;
+        if WRITES_BACK.load(Relaxed) && write_back(word.cast()) == -EBADF {
+            self.writable = word as usize & PAGE_MASK;
         }
     }
 
@@ -97,6 +108,10 @@ impl Proven {
             page += PAGE;
         }
     }
+}
+
+fn lies_in<T>(page: usize, value: *const T) -> bool {
+    (value as usize).wrapping_sub(page) <= PAGE - core::mem::size_of::<T>()
 }
 
 const EBADF: isize = libc::EBADF as isize;
