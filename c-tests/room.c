@@ -34,7 +34,7 @@ static void submit(int count)
     NEED(submitted <= (long)sizeof seen);
 }
 
-static void account(long answer)
+static void account(long answer, int in_order)
 {
     long i, wrong = 0, early = 0;
 
@@ -47,7 +47,7 @@ static void account(long answer)
     }
     if (wrong)
         printf("WRONG: %ld events\n", wrong);
-    if (early)
+    if (early && in_order)
         puts("  not in the order of their submission");
 }
 
@@ -55,7 +55,7 @@ static void account(long answer)
     do {                                                                                           \
         long answer_ = QUIETLY(io_getevents(ctx, least, most, events, timeout));                   \
         show("  io_getevents(ctx, " #least ", " #most ", .., " #timeout ")", answer_);             \
-        account(answer_);                                                                          \
+        account(answer_, 1);                                                                       \
     } while (0)
 
 static long answer_of_thread;
@@ -104,7 +104,7 @@ static void with_room_for(int count)
     submit(asked - asked / 2);
     NEED(pthread_join(thread, NULL) == 0);
     show("  the thread's io_getevents", answer_of_thread);
-    account(answer_of_thread);
+    account(answer_of_thread, 0); /* a short ring's order depends on when it looked */
 
     puts("- nobody has taken them when it is destroyed");
     submit(asked);
