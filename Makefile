@@ -38,8 +38,8 @@ rustc_object = $(for_machine) --remap-path-prefix='$(CURDIR)=$(sources_at)' --em
 profile = lto="off" codegen-units=1 opt-level=3 debug-assertions=false overflow-checks=false \
 	panic="abort" split-debuginfo="off"
 pin_profile = $(foreach setting,$(profile),--config 'profile.release.$(setting)')
-# Unwind tables let an exception or a cancelled thread pass through io_queue_run. The last two save a
-# page of the library: fewer functions are copied into their callers, and fewer loops unrolled.
+# Unwind tables let an exception or a cancelled thread pass through io_queue_run. The last two save
+# a page of the library: fewer functions are inlined, and fewer loops unrolled.
 flags = $(subst ",,$(profile)) linker-plugin-lto=no relocation-model=pic force-unwind-tables=yes \
 	llvm-args=-inline-threshold=60 llvm-args=-unroll-runtime=false
 # By its name alone: cargo makes the path of a wrapper part of symbols' names.

@@ -1,24 +1,14 @@
+/* runs: not ring-of-1: it asks for more than 256, too, which then have a smaller ring */
 /* runs: not short-ring: the kernel gives more than was asked for, a shorter ring only that */
 /*
  * The capacity that a context really has: for requests that have not completed, and for completions
  * that nobody has taken.
  */
 #include "helpers.h"
-#include <sched.h>
 
 static struct iocb iocbs[4096];
 static int ends[2], zero;
 static char byte;
-
-/* The kernel hands out places in batches per CPU; a thread that migrates leaves some behind. */
-static void stay_on_this_processor(void)
-{
-    cpu_set_t set;
-
-    CPU_ZERO(&set);
-    CPU_SET(sched_getcpu(), &set);
-    NEED(sched_setaffinity(0, sizeof(set), &set) == 0);
-}
 
 static void prepare(struct iocb *iocb, int is_poll)
 {

@@ -14,7 +14,7 @@
 #define FOPEN_STREAM (1 << 4)
 #endif
 
-enum { PART = 65536, SIZE = 1 << 24 };
+enum { BLOCK = 4096, PART = 65536, SIZE = 1 << 24 };
 
 /* The root's number is 1. */
 enum { CACHED = 2, DIRECT, NONSEEKABLE, STREAM, FILES };
@@ -305,15 +305,19 @@ static const char *opcode_name(unsigned opcode)
     return "another";
 }
 
+/* What the server was asked, in blocks. */
 static void end(void)
 {
     int i;
 
     control->listens = 0;
     for (i = 0; i < control->heard; i++) {
-        printf("%s%s", i ? ", " : "; served: ", opcode_name(control->log[i].opcode));
+        int is_same = i && control->log[i].opcode == control->log[i - 1].opcode;
+
+        printf("%s%s", i ? ", " : "; served: ", is_same ? "" : opcode_name(control->log[i].opcode));
         if (control->log[i].size)
-            printf(" %u at %ld", control->log[i].size, control->log[i].offset);
+            printf("%s%u at %ld", is_same ? "" : " ", control->log[i].size / BLOCK,
+                   control->log[i].offset / BLOCK);
     }
     puts("");
 }
@@ -364,10 +368,10 @@ static void syncs(struct place *place, const char *what, int fd)
 static void as_usual(struct place *place, int fd)
 {
     reads(place, "read", fd, 4096, 8192, 1);
-    reads(place, "read of more than the server takes at a time", fd, 3 * PART, 4 * PART, 0);
+    reads(place, "large read", fd, 3 * PART, 4 * PART, 0);
     writes(place, "write", fd, 4096, 4096);
     writes(place, "write, again", fd, 4096, 4096);
-    writes(place, "write of more than the server takes at a time", fd, 3 * PART, 0);
+    writes(place, "large write", fd, 3 * PART, 0);
     reads(place, "read across the end", fd, 8192, SIZE - 4096, 0);
     reads(place, "read behind the end", fd, 8192, SIZE + 4096, 1);
     syncs(place, "fsync", fd);
@@ -547,7 +551,7 @@ int main(void)
         shortened(&place, o_direct);
         failing_later(&place, o_direct);
         late(&place, o_direct, 30);
-        place.kind = "direct_io and O_DIRECT";
+        place.kind = "both";
         as_usual(&place, both);
         shortened(&place, both);
         failing_later(&place, both);

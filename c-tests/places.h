@@ -7,7 +7,6 @@
 
 #include "helpers.h"
 #include <linux/loop.h>
-#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 
@@ -66,7 +65,7 @@ UNUSED static int loop_device(int file, int flags)
  * Each program asks twice: in a new context, and in one with so many events that nobody has taken
  * that a kernel which granted one request has room for no other. There the event comes last.
  */
-enum { ASKED = 320, UNTAKEN = 300 };
+enum { ASKED = 256, UNTAKEN = 240 };
 
 struct place {
     io_context_t ctx;
@@ -74,16 +73,6 @@ struct place {
     int null;
     const char *kind; /* of the file, for the output */
 };
-
-/* The kernel gives out room by the processor: one thread on one, or it depends on the scheduler. */
-UNUSED static void stay_on_this_processor(void)
-{
-    cpu_set_t one;
-
-    CPU_ZERO(&one);
-    CPU_SET(sched_getcpu(), &one);
-    NEED(sched_setaffinity(0, sizeof(one), &one) == 0);
-}
 
 UNUSED static struct place new_place(int untaken)
 {
@@ -108,6 +97,18 @@ UNUSED static void leave_untaken(struct place *place)
     for (i = 0; i < UNTAKEN; i++)
         list[i] = &iocb;
     NEED(io_submit(place->ctx, UNTAKEN, list) == UNTAKEN);
+}
+
+/* Where no request came after them. */
+UNUSED static void take_untaken(struct place *place)
+{
+    static struct io_event events[UNTAKEN];
+    int taken = 0, answer;
+
+    for (; taken<place->untaken; taken += answer> 0 ? answer : 0) {
+        answer = io_getevents(place->ctx, 1, place->untaken - taken, events, NULL);
+        NEED(answer > 0 || answer == -EINTR);
+    }
 }
 
 /* The event of a request that was submitted; res says nothing if there is none. */
@@ -144,9 +145,7 @@ UNUSED static long asked_in(struct place *place, const char *what, struct iocb *
     answer = QUIETLY(io_submit(place->ctx, 1, list));
     if (answer != 1) {
         printf("%s%s: %s: submit %ld %s", full, place->kind, what, answer, error_name(answer));
-        if (place->untaken)
-            NEED(io_getevents(place->ctx, UNTAKEN, UNTAKEN, (struct io_event[UNTAKEN]){{.data = 0}},
-                              NULL) == UNTAKEN);
+        take_untaken(place);
         return answer;
     }
     memset(&event, 0x55, sizeof(event));

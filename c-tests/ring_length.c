@@ -1,3 +1,4 @@
+/* runs: not ring-of-1: it asks for more than 256, too, which then have a smaller ring */
 /* runs: not short-ring: the ring is then shorter than it would be for what was asked */
 /* How many events a ring has room for, says its header: programs that read it compute with that. */
 #include "helpers.h"
@@ -20,7 +21,7 @@ static void length(int asked)
 
 int main(void)
 {
-    static const int sizes[] = {1, 8, 62, 63, 64, 128, 255, 256, 1023, 1024, 4000};
+    static const int sizes[] = {1, 8, 62, 63, 64, 128, 255, 256, 1023, 1024};
     size_t i;
 
     start();

@@ -1,6 +1,7 @@
 //! `make bench`: the original, this library, a ring reader written by hand, io_uring and pread side
 //! by side; calls beside other threads; the instructions of single calls; fio over both libraries;
-//! and what serves contexts where the kernel does not, beside kernel AIO. Writes the tables in docs/benchmarks.md and the plot beside it.
+//! and the engines that serve contexts where the kernel does not. Writes the tables in
+//! docs/benchmarks.md and the plot.
 //!
 //! LIBAIO_RS_BENCH_ROUNDS=n makes it shorter (default 101), LIBAIO_RS_BENCH_ROWS=text runs only the
 //! rows whose names contain the text. Nothing is written then.

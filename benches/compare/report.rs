@@ -252,8 +252,9 @@ fn cell(out: &mut String, row: &Row, way: &str, against: &str) {
 fn servers(out: &mut String, times: &[Row], cpu: &[Row]) {
     out.push_str(
         "\nWhere io_setup() is refused (`LIBAIO_RS_ENGINE`, docs/engines.md): rungs 3 and 4 beside \
-         kernel AIO, over the original and over this library. Nine rounds, 4 KiB each. 256 requests are asked for; rung 3 is granted 62, for which the kernel's ring has room \
-         for 120. *No room*: requests that never complete fill that ring, so that rung 3 carries \
+         kernel AIO, over the original and over this library. Nine rounds, 4 KiB each. 256 \
+         requests are asked for; rung 3 is granted 62, for which the kernel's ring has room for \
+         120. *No room*: requests that never complete fill that ring, so that rung 3 carries \
          everything out in line.\n",
     );
     let kinds = [

@@ -5,8 +5,8 @@
 //!
 //! A thread that waits in the kernel does not see those events. So it waits in short stays.
 
-use super::in_line::{self, map_ring, Deadline};
-use super::served::{self, Entry, Inside, New};
+use super::in_line::{self, map_ring, Deadline, InLine};
+use super::served::{self, Entry, New};
 use super::{machine, Engine, GetEvents, KernelAio, Wanted};
 use crate::abi::{io_context_t, io_event, iocb};
 use crate::aio_ring::{self, Ring};
@@ -18,9 +18,6 @@ use libc::{c_int, c_long};
 
 /// Nanoseconds that a thread stays in the kernel at a time.
 const STAY: i64 = 10_000_000;
-
-/// How many requests are carried out before the kernel is asked again whether it has room.
-const RUN: c_long = 8;
 
 #[derive(Clone, Copy)]
 pub struct ShortRing(pub &'static Entry);
@@ -72,9 +69,11 @@ impl Engine for ShortRing {
             match unsafe { KernelAio.submit(ctx, nr - done, rest) } {
                 Ok(count) => done += c_long::from(count),
                 Err(Errno::EAGAIN) => {
+                    // All that is left: signals stay blocked until the call is over, as a handler
+                    // runs when the kernel's is.
                     // SAFETY: the same contract.
-                    match unsafe { self.submit_late(ctx, (nr - done).min(RUN), rest) } {
-                        Ok(count) => done += c_long::from(count),
+                    match unsafe { InLine(Some(self.0)).submit(ctx, nr - done, rest) } {
+                        Ok(count) => return Ok(done as c_int + count),
                         Err(error) => break error,
                     }
                 }
@@ -153,18 +152,6 @@ impl ShortRing {
     pub unsafe fn is_empty(self, ctx: io_context_t) -> bool {
         // SAFETY: the caller's promise.
         self.0.late() == 0 && unsafe { Ring::of_kernel(ctx) }.is_empty()
-    }
-
-    /// Carries out the requests at `rest`.
-    ///
-    /// # Safety
-    /// As [`Engine::submit`].
-    unsafe fn submit_late(self, ctx: io_context_t, nr: c_long, rest: *mut *mut iocb) -> Result {
-        let inside = Inside::enter(self.0, ctx).ok_or(Errno::EINVAL)?;
-        // SAFETY: the same contract.
-        let answer = unsafe { in_line::submit_all(&inside, nr, rest) };
-        inside.leave();
-        answer
     }
 
     /// Takes what is ready: the kernel's first, which are older as a rule. If that leaves none of

@@ -2,9 +2,9 @@
 //! of their names, and what each printed is read afterwards. See scripts/check/emulation/boot.sh.
 
 use crate::machine::{Answers, Machine, Over};
-use crate::program::{self, Measure};
-use crate::support::{attempt, ours, reaps, report, result, root, text};
-use crate::way::Linking;
+use crate::program::{self, Measure, Program};
+use crate::support::{attempt, launcher, ours, reaps, report, result, root, text};
+use crate::way::{Linking, Way};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,11 +42,13 @@ const LOCK_TESTS: [LockTest; 3] = [
     },
 ];
 
-/// Those that there are for a machine: where completions are taken from the ring.
-pub fn lock_tests() -> impl Iterator<Item = &'static LockTest> {
+/// Those that there are for a machine: where all programs run, and completions are taken from the
+/// ring.
+pub fn lock_tests(machine: &Machine) -> impl Iterator<Item = &'static LockTest> {
     let has_built = std::env::var_os("LIBAIO_RS_LOCK_TESTS").is_some();
     let tests = LOCK_TESTS.iter();
-    tests.filter(move |test| reaps() && (has_built || !test.is_built))
+    let some = reaps() && machine.is_for_all();
+    tests.filter(move |test| some && (has_built || !test.is_built))
 }
 
 pub struct Boot {
@@ -82,8 +84,18 @@ impl Boot {
     }
 
     /// What the program of that name printed. Whoever is first boots the machine.
-    pub fn answers(&self, machine: &Machine, name: &str, over: Over) -> Result<Answers, String> {
-        self.ended(machine, name, over, Answers::new)
+    pub fn answers(
+        &self,
+        machine: &Machine,
+        name: &str,
+        over: Over,
+        way: &Way,
+    ) -> Result<Answers, String> {
+        let suffix = match over {
+            Over::Original => "",
+            Over::Ours => way.environment.suffix,
+        };
+        self.ended(machine, name, suffix, over, Answers::new)
     }
 
     /// The same, if the status and what was printed are to the judge's liking.
@@ -91,6 +103,7 @@ impl Boot {
         &self,
         machine: &Machine,
         name: &str,
+        suffix: &str,
         over: Over,
         judge: impl FnOnce(Option<i32>, String) -> Option<T>,
     ) -> Result<T, String> {
@@ -100,16 +113,17 @@ impl Boot {
         }
         let results = life.place.path().join("results").join(directory(over));
         let read = |what: &str| {
-            let bytes = std::fs::read(results.join(format!("{name}.{what}"))).unwrap_or_default();
+            let file = results.join(format!("{name}{suffix}.{what}"));
+            let bytes = std::fs::read(file).unwrap_or_default();
             text(&bytes)
         };
         let status = read("status");
         judge(status.trim().parse().ok(), read("out")).ok_or_else(|| {
             format!(
-                "{}/{name}: status {status}\n{}{}",
+                "{}/{name}{suffix}: status {status}\n{}{}",
                 directory(over),
                 read("out"),
-                life.said_by(&format!("{}/{name}", directory(over)))
+                life.said_by(&format!("{}/{name}{suffix}", directory(over)))
             )
         })
     }
@@ -155,12 +169,28 @@ impl Life {
     fn said_by(&self, name: &str) -> String {
         let lines = self.console.lines();
         lines
-            .skip_while(|line| !line.ends_with(&format!("init: {name}")))
+            .skip_while(|line| {
+                let said = line.split_once("init: ").map(|(_, said)| said);
+                said.and_then(|said| said.split(' ').next()) != Some(name)
+            })
             .skip(1)
             .take_while(|line| !line.contains("init: "))
             .map(|line| format!("{line}\n"))
             .collect()
     }
+}
+
+/// The lines by which init.c runs a program over ours, one for each environment.
+fn lines<'a>(machine: &'a Machine, program: &'a Program) -> impl Iterator<Item = String> + 'a {
+    let ways = machine.ways.iter().filter(|way| program.runs(&way.words()));
+    ways.map(|way| {
+        let name = format!("{}/{}", directory(Over::Ours), program.name);
+        let launch = way.launch("/disk/refuse", &format!("/disk/{name}"));
+        match way.environment.suffix {
+            "" => format!("{name}\n"),
+            suffix => format!("{name}{suffix} = {launch}\n"),
+        }
+    })
 }
 
 /// Builds every program into the directory that the machine gets; returns which could not be.
@@ -175,7 +205,7 @@ fn fill(
         std::fs::create_dir_all(files.join(directory))?;
     }
     for program in program::all() {
-        if !program.runs(&way.words()) || machine.incomparable.contains(&program.name) {
+        if !machine.runs(&program, way) || machine.incomparable.contains(&program.name) {
             continue;
         }
         for over in [Over::Ours, Over::Original] {
@@ -196,14 +226,15 @@ fn fill(
                 way.compile(&program.source, library, machine.original, &file)
             };
             match built {
-                Ok(()) => list.push_str(&format!("{name}\n")),
+                Ok(()) if over == Over::Original => list.push_str(&format!("{name}\n")),
+                Ok(()) => list.extend(lines(machine, &program)),
                 Err(error) => {
                     not_built.insert((program.name.clone(), over), error);
                 }
             }
         }
     }
-    for test in lock_tests() {
+    for test in lock_tests(machine) {
         let file = files.join(directory(Over::Ours)).join(test.name);
         let built =
             if let (true, Ok(place)) = (test.is_built, std::env::var("LIBAIO_RS_LOCK_TESTS")) {
@@ -225,6 +256,9 @@ fn fill(
             let place = files.join(directory(over)).join("libaio.so.1");
             std::fs::copy(&machine.library(over).shared, place)?;
         }
+    }
+    if machine.ways.iter().any(|way| way.is_refused()) {
+        std::fs::copy(launcher(), files.join("refuse"))?;
     }
     std::fs::write(files.join("list"), list)?;
     Ok(not_built)

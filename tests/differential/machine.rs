@@ -47,6 +47,8 @@ pub struct Machine {
     pub boot: Option<Boot>,
     /// The programs to which its original answers otherwise, by their names.
     pub incomparable: Vec<String>,
+    /// The only ones that run there, if it is not for all.
+    only: Option<Vec<String>>,
 }
 
 impl Machine {
@@ -63,12 +65,14 @@ impl Machine {
             ways,
             boot: None,
             incomparable: Vec::new(),
+            only: None,
         }
     }
 
     /// The one that a script says: see scripts/shared/differential.sh.
     pub fn from_environment(original: &'static Installation) -> Option<Machine> {
         let optional = |name: &str| std::env::var(format!("LIBAIO_RS_{name}")).ok();
+        let words = |text: String| text.split_whitespace().map(String::from).collect();
         let needed =
             |name: &str| optional(name).unwrap_or_else(|| panic!("LIBAIO_RS_{name} is not set"));
         let name = optional("MACHINE")?;
@@ -98,9 +102,10 @@ impl Machine {
                 environment,
             });
         }
+        let is_built_alike = |way: &Way| way.linking == ways[0].linking && !way.time64;
         assert!(
-            boot.is_none() || ways.len() == 1,
-            "a booted machine has one way"
+            boot.is_none() || ways.iter().all(is_built_alike),
+            "the programs of a booted machine are built in one way"
         );
         Some(Machine {
             is_here: false,
@@ -108,11 +113,8 @@ impl Machine {
             oracle: ways.first().expect("LIBAIO_RS_WAYS has a way").clone(),
             ways,
             boot,
-            incomparable: optional("INCOMPARABLE")
-                .unwrap_or_default()
-                .split_whitespace()
-                .map(String::from)
-                .collect(),
+            incomparable: words(optional("INCOMPARABLE").unwrap_or_default()),
+            only: optional("ONLY").map(words),
         })
     }
 
@@ -123,10 +125,21 @@ impl Machine {
         }
     }
 
+    /// Whether it is for all programs.
+    pub fn is_for_all(&self) -> bool {
+        self.only.is_none()
+    }
+
+    /// Whether a program runs there in a way.
+    pub fn runs(&self, program: &Program, way: &Way) -> bool {
+        let has = |only: &Vec<String>| only.contains(&program.name);
+        program.runs(&way.words()) && self.only.as_ref().map_or(true, has)
+    }
+
     /// What the program prints.
     pub fn answers(&self, program: &Program, over: Over, way: &Way) -> Result<Answers, String> {
         if let Some(boot) = &self.boot {
-            return boot.answers(self, &program.name, over);
+            return boot.answers(self, &program.name, over, way);
         }
         let place = scratch();
         let file = place.path().join("program");

@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         let program: &'static Program = Box::leak(Box::new(program));
         let measure = Arc::new(OnceLock::new());
         for way in &machine.ways {
-            if !program.runs(&way.words()) {
+            if !machine.runs(program, way) {
                 continue;
             }
             let measure = Arc::clone(&measure);
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
         }
     }
     if let Some(boot) = &machine.boot {
-        for test in boot::lock_tests() {
+        for test in boot::lock_tests(machine) {
             let name = format!("{}::{}", test.name, machine.oracle.name);
             trials.push(Trial::test(name, || lock_test(machine, boot, test)));
         }
@@ -235,7 +235,7 @@ fn musl_programs(machine: &Machine, way: &Way) -> Result<(), Failed> {
 /// No completion lost or doubled on the other kernel or machine, except where that is what the test
 /// must find. A test that says that it was skipped there has tested nothing.
 fn lock_test(machine: &Machine, boot: &Boot, test: &LockTest) -> Result<(), Failed> {
-    let printed = boot.ended(machine, test.name, Over::Ours, |status, printed| {
+    let printed = boot.ended(machine, test.name, "", Over::Ours, |status, printed| {
         let is_well = status == Some(test.status) && !printed.contains("SKIPPED TEST");
         is_well.then_some(printed)
     })?;

@@ -17,6 +17,10 @@ pub const WORDS: &[&str] = &[
     "auto",
     // A context may have a smaller ring than was asked for.
     "short-ring",
+    // A context for 256 requests is granted only as one for 1, with the same ring; the same for
+    // 1024 and 1023. On a machine with 64 processors.
+    "ring-of-1",
+    "ring-of-1023",
     // No context is the kernel's: every request is carried out inside io_submit.
     "inline",
     // Both, on a 64-bit kernel.

@@ -99,6 +99,22 @@ pub static ENVIRONMENTS: &[Environment] = &[
         words: &["inline"],
         ways: REFUSED,
     },
+    // For a booted machine with 64 processors, where 256 requests have the ring of one, and 1024
+    // that of 1023.
+    Environment {
+        suffix: "_ring_of_1",
+        variables: AUTO,
+        refusal: Some("limit=1"),
+        words: &["auto", "ring-of-1"],
+        ways: &["booted"],
+    },
+    Environment {
+        suffix: "_ring_of_1023",
+        variables: AUTO,
+        refusal: Some("limit=1023"),
+        words: &["auto", "ring-of-1023"],
+        ways: &["booted"],
+    },
     // For machines that a script has fetched: tests/refuse.c filters this machine's calls only.
     Environment {
         suffix: "_inline",
@@ -241,6 +257,22 @@ impl Way {
         } else {
             Err(report(&compile, &output))
         }
+    }
+
+    /// Whether system calls are refused.
+    pub fn is_refused(&self) -> bool {
+        self.environment.refusal.is_some()
+    }
+
+    /// The words that start a program in the environment, for scripts/check/emulation/init.c.
+    pub fn launch(&self, launcher: &str, program: &str) -> String {
+        let variables = self.environment.variables.iter();
+        let variables = variables.map(|(name, value)| format!("{name}={value} "));
+        let launcher = self
+            .environment
+            .refusal
+            .map(|what| format!("{launcher} {what} "));
+        variables.collect::<String>() + &launcher.unwrap_or_default() + program
     }
 
     /// Runs the program over a library.

@@ -300,8 +300,15 @@ pub fn musl_gcc(place: &Path) -> Command {
 /// `program`, started by tests/refuse.c, which refuses it the system calls of kernel AIO as `what`
 /// says. The launcher is static, so variables for the loader are the program's alone.
 pub fn refuse(what: &str, program: &Path) -> Command {
+    let mut command = Command::new(launcher());
+    command.arg(what).arg(program);
+    command
+}
+
+/// tests/refuse.c, built.
+pub fn launcher() -> &'static Path {
     static LAUNCHER: OnceLock<PathBuf> = OnceLock::new();
-    let launcher = LAUNCHER.get_or_init(|| {
+    LAUNCHER.get_or_init(|| {
         let name = format!("{}-{}-refuse", env!("CARGO_CRATE_NAME"), target());
         let launcher = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         run(cc()
@@ -317,10 +324,7 @@ pub fn refuse(what: &str, program: &Path) -> Command {
             .arg(&launcher)
             .arg(root().join("tests/refuse.c")));
         launcher
-    });
-    let mut command = Command::new(launcher);
-    command.arg(what).arg(program);
-    command
+    })
 }
 
 /// A directory for one test, on the file system of the checkout (tmpfs has no O_DIRECT).

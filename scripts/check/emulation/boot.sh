@@ -31,9 +31,9 @@ module() {
 
 # With the modules for the disk, and what the programs need of this system's libraries.
 make_initramfs() {
-	mkdir -p "$work/root/modules" "$work/root/dev" "$work/root/proc" "$work/root/disk" \
-		"$work/root/tmp" "$work/modules"
-	for name in virtio_mmio virtio_pci virtio_blk crc32c_generic ext4; do
+	mkdir -p "$work/root/modules" "$work/root/dev" "$work/root/proc" "$work/root/sys" \
+		"$work/root/disk" "$work/root/tmp" "$work/modules"
+	for name in virtio_mmio virtio_pci virtio_blk crc32c_generic ext4 loop fuse; do
 		module "$name"
 	done | awk '!seen[$0]++' | while read -r file; do
 		cp "$file" "$work/root/modules"
@@ -57,7 +57,10 @@ libraries() {
 	done | grep -o ' /[^ ]*\|^[[:space:]]*/[^ ]*' | tr -d '[:blank:]' | grep -v "^$work" | sort -u
 }
 
+# With a file system in a file, for c-tests/full.c: there is no mke2fs on the machine.
 make_disk() {
+	truncate -s 1M "$work/files/work/small.ext4"
+	mke2fs -q -t ext4 -b 4096 -O ^has_journal -N 16 "$work/files/work/small.ext4"
 	truncate -s 512M "$work/disk"
 	mke2fs -q -t ext4 -d "$work/files" "$work/disk"
 }
@@ -67,18 +70,20 @@ emulate() {
 	limit=$1 emulator=$2
 	shift 2
 	LD_LIBRARY_PATH=$emulators/usr/lib/x86_64-linux-gnu:$emulators/lib/x86_64-linux-gnu \
-		timeout "$limit" "$emulators/usr/bin/$emulator" "$@" -smp 2 -m 1024 -nographic -nodefaults \
+		timeout "$limit" "$emulators/usr/bin/$emulator" "$@" -smp "${LIBAIO_RS_CPUS:-2}" \
+		-m 1024 -nographic -nodefaults \
 		-serial stdio -no-reboot -kernel "$image" -initrd "$work/initramfs" \
 		-drive "file=$work/disk,format=raw,if=none,id=disk" < /dev/null > "$work/console" 2>&1
 }
 
-# amd64 SECONDS WORD...: WORD is for the kernel's command line.
+# amd64 SECONDS WORD...: WORD is for the kernel's command line. Two processors run, however many
+# there are.
 amd64() {
 	seconds=$1
 	shift
 	emulate "$seconds" qemu-system-x86_64 -M q35 -L "$emulators/usr/share/qemu" \
 		-L "$emulators/usr/share/seabios" -device virtio-blk-pci,drive=disk -accel "$accelerator" \
-		-append "console=ttyS0 panic=-1 quiet $*"
+		-append "console=ttyS0 panic=-1 quiet maxcpus=2 $*"
 }
 
 # KVM, if a machine lives to its end with it: there may be a /dev/kvm that is of no use.

@@ -54,10 +54,22 @@ static void for_each_line(const char *path, void (*action)(const char *))
         fclose(file);
 }
 
-/* A line is a program, by its path below /disk, and its arguments. */
+/* Sets the variables at the beginning, and becomes the program that comes after them. */
+static void become(char **words)
+{
+    while (*words && **words != '/')
+        putenv(*words++);
+    if (*words)
+        execv(*words, words);
+}
+
+/*
+ * A line is a program, by its path below /disk, and its arguments. Or it is a name for what is
+ * printed, "=", variables as NAME=VALUE, and a program by its whole path with its arguments.
+ */
 static void run(const char *line)
 {
-    char path[300], copy[256], *name, *arguments[8];
+    char path[300], copy[256], *name, *arguments[12];
     size_t count = 0;
     int status = 0, seconds;
     FILE *file;
@@ -68,7 +80,7 @@ static void run(const char *line)
     name = strtok(copy, " ");
     do
         arguments[count] = count ? strtok(NULL, " ") : name;
-    while (arguments[count] && ++count < 7);
+    while (arguments[count] && ++count < 11);
     arguments[count] = NULL;
     child = fork();
     need(child, "fork");
@@ -78,7 +90,10 @@ static void run(const char *line)
         snprintf(path, sizeof(path), "/disk/%s.out", name);
         need(dup2(open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644), 1), path);
         snprintf(path, sizeof(path), "/disk/%s", name);
-        execv(path, arguments);
+        if (count > 1 && strcmp(arguments[1], "=") == 0)
+            become(arguments + 2);
+        else
+            execv(path, arguments);
         _exit(126);
     }
     for (seconds = 0; waitpid(child, &status, WNOHANG) == 0; seconds++) {
@@ -113,7 +128,10 @@ int main(int argc, char **argv)
         switch_off();
     need(uname(&system), "uname");
     printf("init: Linux %s, %s\n", system.release, system.version);
+    putenv("NOTHING_ELSE_RUNS=1");
     need(mount("proc", "/proc", "proc", 0, NULL), "proc");
+    /* For how many processors there may be. */
+    need(mount("sysfs", "/sys", "sysfs", 0, NULL), "sysfs");
     if (mount("devtmpfs", "/dev", "devtmpfs", 0, NULL) < 0 && errno != EBUSY)
         need(-1, "devtmpfs");
     mkdir("/dev/shm", 01777);
