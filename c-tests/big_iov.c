@@ -8,7 +8,7 @@ static struct iocb iocb;
 static struct iovec vec[1024];
 static char *buffer;
 
-/* Cuts a buffer into parts whose lengths go round from 1 to `longest`; returns the sum. */
+/* Splits a buffer into parts of 1, 2, ... `longest` bytes, then 1 again; returns the sum. */
 static size_t cut(char *from, int parts, int longest)
 {
     size_t sum = 0;
@@ -22,8 +22,8 @@ static size_t cut(char *from, int parts, int longest)
     return sum;
 }
 
-/* Writes in one set of parts and reads in another: every byte has to be in its place. */
-static void there_and_back(int fd, int parts, int out_longest, int in_longest)
+/* Writes with one vector and reads with another: every byte must arrive in its place. */
+static void write_and_read_back(int fd, int parts, int out_longest, int in_longest)
 {
     char *out = buffer, *in = buffer + 16384;
     size_t i, written, read_back;
@@ -77,7 +77,7 @@ static void odd_parts(int fd)
     ask(ctx, "-1 parts", &iocb);
 }
 
-/* A vector that ends where memory ends, and one that ends a part later. */
+/* A vector that ends where a mapping ends, and one that has one part more. */
 static void last_page(int fd)
 {
     long page = sysconf(_SC_PAGESIZE);
@@ -97,7 +97,7 @@ static void last_page(int fd)
     ask(ctx, "three parts", &iocb);
 }
 
-/* /dev/null takes everything without reading it, so these cost nothing. MAX_RW_COUNT is the cap. */
+/* The kernel moves MAX_RW_COUNT bytes at most. /dev/null does not read them, so this is cheap. */
 static void more_than_one_call_moves(void)
 {
     int null = open("/dev/null", O_WRONLY);
@@ -123,14 +123,14 @@ static void more_than_one_call_moves(void)
     close(null);
 }
 
-/* The kernel has its own copy of the vector once io_submit is back. */
-static void written_over(int direct)
+/* The kernel copies the vector in io_submit: the program may then overwrite its own. */
+static void overwrite_the_vector(int direct)
 {
     struct iocb *list[1] = {&iocb};
     struct io_event event;
     int i;
 
-    puts("- O_DIRECT, the vector written over while the request may be in flight");
+    puts("- O_DIRECT, the vector overwritten while the request may be in flight");
     if (direct < 0) {
         puts("SKIP O_DIRECT: the file system does not have it");
         return;
@@ -158,15 +158,15 @@ int main(void)
     ctx = context();
     buffer = buffer_of(65536);
     fd = file_of(16384, O_RDWR);
-    there_and_back(fd, 1, 1, 1);
-    there_and_back(fd, 8, 5, 7); /* as many as the kernel keeps on its stack */
-    there_and_back(fd, 9, 5, 7);
-    there_and_back(fd, 1024, 13, 13);
-    there_and_back(fd, 1024, 7, 11);
+    write_and_read_back(fd, 1, 1, 1);
+    write_and_read_back(fd, 8, 5, 7); /* as many parts as the kernel keeps on its stack */
+    write_and_read_back(fd, 9, 5, 7);
+    write_and_read_back(fd, 1024, 13, 13);
+    write_and_read_back(fd, 1024, 7, 11);
     odd_parts(fd);
     last_page(fd);
     more_than_one_call_moves();
-    written_over(file_in(".", 32768, O_RDONLY | O_DIRECT));
+    overwrite_the_vector(file_in(".", 32768, O_RDONLY | O_DIRECT));
     CALL(io_destroy(ctx));
     return 0;
 }

@@ -17,7 +17,7 @@ static int ends[2];
 /* The shortest wait there is: too long to be answered from the ring alone. */
 static struct timespec shortest = {0, 1};
 
-/* Whether there is a ring: the kernel reads it, so nobody dies. Memory without its magic is none. */
+/* Whether a ring with its magic is mapped there. The kernel reads it, so a hole does not crash. */
 static int has_ring(const void *address)
 {
     unsigned header[8]; /* id, nr, head, tail, magic, ... */

@@ -1,14 +1,14 @@
 /* runs: against .expected: the original dies in most of the calls */
 /*
- * Calls in which the original reads or writes through a bad address and dies. Ours answers: see
- * crashes_original.expected.
+ * Calls in which the original reads or writes through a bad address and dies. libaio-rs returns an
+ * error instead: see crashes_original.expected.
  */
 #include "helpers.h"
 
 static struct io_event events[2];
 static io_context_t bad;
 static struct timespec *bad_time;
-static io_context_t *bad_place;
+static io_context_t *bad_destination;
 
 static void wait_a_moment(void) { CALL(io_getevents(bad, 1, 1, events, milliseconds(1))); }
 static void wait_for_ever(void) { CALL(io_getevents(bad, 1, 1, events, NULL)); }
@@ -17,7 +17,7 @@ static void poll_with_mask(void) { CALL(io_pgetevents(bad, 0, 1, events, AT_ONCE
 static void run_it(void) { CALL(io_queue_run(bad)); }
 static void with_bad_time(void) { CALL(io_getevents(bad, 1, 1, events, bad_time)); }
 static void mask_with_bad_time(void) { CALL(io_pgetevents(bad, 1, 1, events, bad_time, NULL)); }
-static void init_it(void) { CALL(io_queue_init(1, bad_place)); }
+static void init_it(void) { CALL(io_queue_init(1, bad_destination)); }
 
 static void no_callback(void)
 {
@@ -60,7 +60,7 @@ int main(void)
     with_handle("outside of user space", (io_context_t)-4096L);
 #if __SIZEOF_POINTER__ == 8
     with_handle("no such address", (io_context_t)0x0123456789abc000);
-#else /* with 32 bits every number is one: another that is the kernel's */
+#else /* every 32-bit number is an address: take another one of the kernel's */
     with_handle("no such address", (io_context_t)-8192L);
 #endif
     ctx = context();
@@ -71,12 +71,12 @@ int main(void)
     with_time("in the first page", 16);
     with_time("outside of user space", -4096);
 
-    puts("- nowhere to write the handle");
-    bad_place = NULL;
+    puts("- the handle cannot be written");
+    bad_destination = NULL;
     in_child("child", init_it);
-    bad_place = (io_context_t *)16;
+    bad_destination = (io_context_t *)16;
     in_child("child", init_it);
-    bad_place = (io_context_t *)-4096L;
+    bad_destination = (io_context_t *)-4096L;
     in_child("child", init_it);
 
     puts("- no callback");

@@ -1,7 +1,7 @@
 /* runs: everywhere */
 /*
- * io_set_eventfd: exactly 1 for each completion, after its event can be taken. Programs that wait
- * in epoll count on the number.
+ * io_set_eventfd: each completion adds exactly 1 to the counter, and not before its event can be
+ * taken. Programs that wait in epoll rely on both.
  */
 #include "helpers.h"
 #include <poll.h>
@@ -46,7 +46,7 @@ int main(void)
     count(ctx, file, buffer, 10);
     count(ctx, file, buffer, 100);
 
-    puts("- a counter that can be read means an event that can be taken");
+    puts("- when the counter can be read, the event can be taken");
     direct = file_in(".", 4096, O_RDONLY | O_DIRECT);
     for (i = 0; i < 200; i++) {
         io_prep_pread(&iocb, direct >= 0 ? direct : file, buffer, 4096, 0);

@@ -1,14 +1,15 @@
 /* runs: everywhere */
 /*
- * A signal handler that calls exit() in the middle of a poll or a take, and a function of atexit()
- * that waits for what is in flight, as long as it is told -EINTR. It must end, with every event.
+ * A signal handler calls exit() in the middle of a poll or a take, and a function registered with
+ * atexit() waits for the requests in flight, again and again while it gets -EINTR. It must return,
+ * and must get every event.
  */
 #include "helpers.h"
 #include <stdatomic.h>
 
 enum { CHILDREN = 200, AT_A_TIME = 10, IN_FLIGHT = 4, BLOCK = 512, LIMIT = 15 };
 
-/* What a child says; shared. */
+/* A child's results, in memory that it shares with its parent. */
 struct child {
     atomic_int ready, drained, missing, not_destroyed;
 };
@@ -17,7 +18,7 @@ static struct child *self;
 static io_context_t ctx;
 static struct iocb iocbs[IN_FLIGHT], *list[IN_FLIGHT];
 static int came[IN_FLIGHT];
-/* The loop's events; kept apart, so that the end finds what an interrupted call took. */
+/* `events` is the main loop's: drain() finds there what the interrupted call took. */
 static struct io_event *events, last[IN_FLIGHT];
 static int file, destroys;
 static char *buffer;
@@ -36,7 +37,7 @@ static int all_came(void)
     int i;
 
     for (i = 0; i < IN_FLIGHT; i++)
-        if (iocbs[i].key == 0 && !came[i]) /* the kernel writes 0 there when it takes the request */
+        if (iocbs[i].key == 0 && !came[i]) /* the kernel clears the key of a request it accepts */
             return 0;
     return 1;
 }
@@ -46,7 +47,7 @@ static void drain(void)
     struct timespec long_enough = {5, 0};
     int answer;
 
-    /* The interrupted call may have taken these; and if it has not, then they are in the ring. */
+    /* The interrupted call may have taken these; if not, they are still in the ring. */
     account(IN_FLIGHT, events);
     do {
         answer = io_getevents(ctx, 0, IN_FLIGHT, last, AT_ONCE);
@@ -64,16 +65,16 @@ static void drain(void)
     self->drained = 1;
 }
 
-static void leave(int number)
+static void exit_in_handler(int number)
 {
     (void)number;
     exit(0);
 }
 
-/* Never returns: the handler ends it. */
+/* Never returns: the signal handler calls exit(). */
 static void reader(int kind)
 {
-    struct sigaction action = {.sa_handler = leave};
+    struct sigaction action = {.sa_handler = exit_in_handler};
     int i, round;
 
     ctx = context();
@@ -85,7 +86,7 @@ static void reader(int kind)
     for (round = 0;; round++) {
         madvise(events, 4096, MADV_DONTNEED);
         for (i = 0; i < IN_FLIGHT; i++) {
-            /* Until it is prepared anew, it has come. */
+            /* Counts as complete until it is submitted: came[] is set, then the key is not 0. */
             io_prep_pread(&iocbs[i], file, buffer + BLOCK * i, BLOCK, 0);
             iocbs[i].key = ~0U;
             iocbs[i].data = (void *)(size_t)i;
@@ -113,7 +114,7 @@ int main(void)
 
     start();
     NEED(zero >= 0);
-    if (direct < 0) /* a file system without it */
+    if (direct < 0) /* the file system has no O_DIRECT */
         direct = zero;
     buffer = buffer_of(4096);
     children = mmap(NULL, sizeof(*children) * AT_A_TIME, PROT_READ | PROT_WRITE,
@@ -151,7 +152,7 @@ int main(void)
             failed += status != 0;
         }
     }
-    printf("children: %d, hang in the end: %d, events missing: %d, not destroyed: %d, failed: %d\n",
+    printf("children: %d, hang at exit: %d, events missing: %d, not destroyed: %d, failed: %d\n",
            begun, hang, missing, not_destroyed, failed);
     return 0;
 }

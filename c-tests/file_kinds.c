@@ -1,7 +1,7 @@
 /* runs: everywhere */
 /*
- * Pipes, sockets and other files that are not files: what completes, what is refused, and what
- * blocks inside io_submit, since kernel AIO is asynchronous only where the file makes it so.
+ * Pipes, sockets and other special files: which requests complete, which are refused, and which
+ * block in io_submit, since kernel AIO is asynchronous only for files that support it.
  */
 #include "helpers.h"
 #include <poll.h>
@@ -35,11 +35,11 @@ static void syncs(const char *what, int fd)
     ask(ctx, what, &iocb);
 }
 
-/* A request that blocks: a child does it, and the parent lets it go on. */
+/* A request that blocks: a child submits it, and the parent unblocks it. */
 static volatile int *returned;
 static int blocking_fd, blocking_write, other_end;
 
-static void do_blocking(void)
+static void submit_and_block(void)
 {
     ctx = context();
     if (blocking_write)
@@ -50,7 +50,7 @@ static void do_blocking(void)
     *returned = 1;
 }
 
-static void blocks(const char *what, int fd, int is_write, void (*let_go)(void))
+static void blocks(const char *what, int fd, int is_write, void (*unblock)(void))
 {
     pid_t child;
 
@@ -61,14 +61,14 @@ static void blocks(const char *what, int fd, int is_write, void (*let_go)(void))
     child = fork();
     NEED(child >= 0);
     if (child == 0) {
-        do_blocking();
+        submit_and_block();
         fflush(stdout);
         _exit(0);
     }
     usleep(100000);
     printf("%s: %s\n", what, *returned ? "did not block" : "blocks");
     fflush(stdout);
-    let_go();
+    unblock();
     NEED(waitpid(child, NULL, 0) == child);
 }
 

@@ -1,8 +1,8 @@
 /* runs: everywhere */
-/* RWF_* flags and I/O priorities, on a file of the current directory, on tmpfs and on a pipe. */
+/* RWF_* flags and I/O priorities, on a file in the current directory, on tmpfs and on a pipe. */
 #include "helpers.h"
 
-/* The original's header has none of these, and the C library's not all. */
+/* The original's header defines none of these, the C library's headers only some. */
 #ifndef RWF_HIPRI
 #define RWF_HIPRI 0x1
 #endif
@@ -72,8 +72,8 @@ static void on_sigpipe(int number)
     signals++;
 }
 
-/* A pipe that nobody reads. */
-static void to_nobody(const char *what, unsigned flags)
+/* Writes to a pipe that has no reader. */
+static void write_without_reader(const char *what, unsigned flags)
 {
     int ends[2];
 
@@ -119,8 +119,8 @@ int main(void)
     show_size("after NOAPPEND", fd);
     with_flags("write, O_APPEND", fd, 1, 0);
     show_size("after O_APPEND", fd);
-    to_nobody("write to nobody", 0);
-    to_nobody("NOSIGNAL write to nobody", RWF_NOSIGNAL);
+    write_without_reader("write without a reader", 0);
+    write_without_reader("NOSIGNAL write without a reader", RWF_NOSIGNAL);
     if (direct >= 0) {
         with_flags("NOWAIT read, O_DIRECT", direct, 0, RWF_NOWAIT);
         with_flags("HIPRI read, O_DIRECT", direct, 0, RWF_HIPRI);

@@ -1,8 +1,9 @@
 /* runs: everywhere */
 /*
- * After fork the child has none of the contexts: the kernel keeps them by address space. It makes
- * its own. A child that shares the parent's memory has the parent's. What a child is told when it
- * reaps its parent's contexts is in crashes_in_child.c: the original may die of it.
+ * After fork(2) the child has none of its parent's contexts, since a context belongs to an address
+ * space. It can create its own. A child that shares its parent's memory has its parent's contexts.
+ * crashes_in_child.c tests what a child gets when it reaps from a context of its parent: the
+ * original may die there.
  */
 #include "helpers.h"
 #include <sched.h>
@@ -14,10 +15,10 @@ static struct iocb *list[1] = {&iocb};
 static char *buffer;
 static int file;
 
-/* The shortest wait there is: too long to be answered from the ring alone. */
+/* The shortest wait: a call with it enters the kernel even if the ring is empty. */
 static struct timespec shortest = {0, 1};
 
-static void ask_for_the_parents(void)
+static void use_parents_contexts(void)
 {
     CALL(io_submit(empty, 1, list));
     CALL(io_submit(empty, 0, list));
@@ -38,7 +39,7 @@ static void called_back(io_context_t ctx, struct iocb *from, long res, long res2
            res2);
 }
 
-static void reap_its_own(void)
+static void use_own_context(void)
 {
     io_context_t own = 0;
     sigset_t mask;
@@ -67,8 +68,8 @@ static void reap_its_own(void)
     CALL(io_destroy(own));
 }
 
-/* Three at once: more than one of them may lie where a ring of the parent's was. */
-static void make_many(void)
+/* Three at once: more than one ring may be mapped where a ring of the parent was. */
+static void create_three_contexts(void)
 {
     io_context_t own[3] = {0, 0, 0};
     int i;
@@ -84,25 +85,25 @@ static void make_many(void)
         CALL(io_destroy(own[i]));
 }
 
-/* Has nothing of its parent's own context either. */
-static io_context_t childs;
+/* A context that the child created: the grandchild does not have it either. */
+static io_context_t childs_context;
 
-static void submit_to_the_childs(void)
+static void use_childs_context(void)
 {
-    CALL(io_submit(childs, 1, list));
-    CALL(io_destroy(childs));
-    reap_its_own();
+    CALL(io_submit(childs_context, 1, list));
+    CALL(io_destroy(childs_context));
+    use_own_context();
 }
 
 static void fork_again(void)
 {
-    in_child("child's child", ask_for_the_parents);
-    in_child("child's child", reap_its_own);
-    childs = context();
-    in_child("child's child", submit_to_the_childs);
-    CALL(io_submit(childs, 1, list));
-    CALL(io_getevents(childs, 1, 8, events, NULL));
-    CALL(io_destroy(childs));
+    in_child("grandchild", use_parents_contexts);
+    in_child("grandchild", use_own_context);
+    childs_context = context();
+    in_child("grandchild", use_childs_context);
+    CALL(io_submit(childs_context, 1, list));
+    CALL(io_getevents(childs_context, 1, 8, events, NULL));
+    CALL(io_destroy(childs_context));
 }
 
 static int with_shared_memory(void *unused)
@@ -136,11 +137,11 @@ int main(void)
     CALL(io_submit(filled, 3, all));
 
     puts("- the parent's contexts in a child");
-    in_child("child", ask_for_the_parents);
+    in_child("child", use_parents_contexts);
     puts("- the child's own");
-    in_child("child", reap_its_own);
-    in_child("child", make_many);
-    puts("- a child's child");
+    in_child("child", use_own_context);
+    in_child("child", create_three_contexts);
+    puts("- a grandchild");
     in_child("child", fork_again);
 
     puts("- the parent");

@@ -1,12 +1,12 @@
 /* runs: everywhere */
-/* io_getevents: numbers, timeouts, addresses, order, and signals. */
+/* io_getevents: min_nr and nr, timeouts, addresses, the order of events, and signals. */
 #include "helpers.h"
 
 static int file;
 static char *buffer;
 static struct iocb iocbs[16];
 
-/* Completed reads: a read from the page cache is complete when io_submit returns. */
+/* Adds events to the ring: a read from the page cache is complete when io_submit returns. */
 static void complete(io_context_t ctx, int count)
 {
     struct iocb *list[16];
@@ -62,7 +62,7 @@ int main(void)
     buffer = buffer_of(4096);
     ctx = context();
 
-    puts("- nothing there, and a moment to wait");
+    puts("- an empty ring and a short timeout");
     CALL(io_getevents(ctx, 0, 0, NULL, milliseconds(1)));
     CALL(io_getevents(ctx, 0, 1, events, milliseconds(1)));
     CALL(io_getevents(ctx, 1, 1, events, milliseconds(1)));
@@ -77,7 +77,7 @@ int main(void)
     CALL(io_getevents(ctx, 1, 1000000000, events, milliseconds(1)));
     CALL(io_getevents(ctx, 1000000000, 1000000000, events, milliseconds(1)));
 
-    puts("- bad contexts, with something to wait for");
+    puts("- bad contexts");
     CALL(io_getevents(NULL, 1, 1, events, milliseconds(1)));
     CALL(io_getevents(NULL, 0, 0, NULL, AT_ONCE));
     CALL(io_getevents(NULL, 0, 1, events, NULL));
@@ -86,7 +86,7 @@ int main(void)
     dead = (io_context_t)buffer_of(4096);
     CALL_AS("io_getevents(a page of zeros, ...)", io_getevents(dead, 0, 1, events, AT_ONCE));
 
-    puts("- events there");
+    puts("- ready events");
     complete(ctx, 4);
     CALL(io_getevents(ctx, 1, 0, events, NULL));
     CALL(io_getevents(ctx, -1, 4, events, NULL));
@@ -94,7 +94,7 @@ int main(void)
     CALL(io_getevents(ctx, 0, 0, events, NULL));
     CALL(io_getevents(ctx, 0, 0, NULL, AT_ONCE));
     CALL(io_getevents(ctx, 1, 4, NULL, NULL));
-    /* Memory that is a program's but not writable is in docs/differences.md. */
+    /* For user memory that is not writable, see docs/differences.md. */
     CALL_AS("io_getevents(.., first page, NULL)",
             io_getevents(ctx, 1, 4, (struct io_event *)64, NULL));
     CALL_AS("io_getevents(.., kernel address, NULL)",
@@ -112,16 +112,16 @@ int main(void)
     complete(ctx, 3);
     before = seconds_now();
     CALL(io_getevents(ctx, 5, 16, events, milliseconds(60)));
-    printf("waited %s\n", seconds_now() - before >= 0.059 ? "as long as it was told" : "less");
+    printf("waited %s\n", seconds_now() - before >= 0.059 ? "the whole timeout" : "less");
     complete(ctx, 3);
     CALL(io_getevents(ctx, 4, 16, events, AT_ONCE));
 
-    puts("- strange times");
+    puts("- unusual timeouts");
     odd.tv_sec = 0;
     odd.tv_nsec = 1050000000;
     before = seconds_now();
     CALL_AS("io_getevents(1.05 s as nanoseconds)", io_getevents(ctx, 1, 1, events, &odd));
-    printf("waited %s\n", seconds_now() - before >= 1.04 ? "as long as it was told" : "less");
+    printf("waited %s\n", seconds_now() - before >= 1.04 ? "the whole timeout" : "less");
     printf("the time is %s\n",
            odd.tv_sec == 0 && odd.tv_nsec == 1050000000 ? "unchanged" : "changed");
     odd.tv_sec = -1;
@@ -129,7 +129,7 @@ int main(void)
     signal_after(60, 0);
     CALL_AS("io_getevents(-1 s) until a signal", io_getevents(ctx, 1, 1, events, &odd));
     complete(ctx, 1);
-    CALL_AS("io_getevents(-1 s), an event there", io_getevents(ctx, 1, 1, events, &odd));
+    CALL_AS("io_getevents(-1 s), an event is ready", io_getevents(ctx, 1, 1, events, &odd));
 
     puts("- signals");
     signal_after(60, 0);
@@ -142,7 +142,7 @@ int main(void)
     CALL(io_getevents(ctx, 0, 16, events, AT_ONCE));
     printf("handler ran %d times\n", (int)signals);
 
-    puts("- round the ring, more often than it is long");
+    puts("- more events than the ring has room for at once");
     for (taken = 0, i = 0; i < 300; i++) {
         complete(ctx, 7);
         taken += io_getevents(ctx, 7, 16, events, NULL);

@@ -1,8 +1,8 @@
 /* runs: everywhere */
 /*
- * Signal handlers that take events, between any two instructions of polls and takes of the code
- * that they interrupt: they must get what is there, neither they nor the interrupted calls may be
- * told -EINTR, and every request completes once. And handlers that destroy the context.
+ * Signal handlers that interrupt polls and takes at any instruction, and take events themselves. A
+ * handler must get the ready events; neither its calls nor the interrupted ones may fail with
+ * -EINTR; every request completes once. Other handlers destroy the context.
  */
 #include "helpers.h"
 #include <setjmp.h>
@@ -13,15 +13,16 @@ enum { SIGNALS = 700, NUMBERS = 1 << 20, ROOM = 64, DEPTH = 3, DESTROYED = 10, L
 
 static io_context_t ctx;
 static struct iocb iocbs[ROOM];
-/* Every request has a number; it is its data. */
+/* Every request has a number, which is the iocb's data. */
 static atomic_int numbers;
 static atomic_uchar seen[NUMBERS];
-static atomic_int wrong, refused, passed_over, handled, depth;
+static atomic_int wrong, refused, missed, handled, depth;
+/* Pages that are dropped before each take, so that the take faults. */
 static struct io_event *absent;
 static char byte;
 static int zero;
 
-/* Its event is there when this returns. */
+/* The event is ready when this returns: /dev/zero is read at once. */
 static void submit(void)
 {
     int number = numbers++;
@@ -48,8 +49,8 @@ static int account(int answer, const struct io_event *events)
     return answer;
 }
 
-/* Nobody but this thread takes events, so what a handler finds there, it gets. */
-static int is_there(void)
+/* Only this thread takes events, so a handler must get an event that it sees here. */
+static int event_is_ready(void)
 {
     const volatile unsigned *ring = (const volatile unsigned *)ctx;
     return ring[2] != ring[3]; /* head, tail */
@@ -71,12 +72,12 @@ static long some_time(void)
 static void poll_in_handler(int number)
 {
     struct io_event events[8];
-    int there = is_there(), answer;
+    int ready = event_is_ready(), answer;
 
     (void)number;
     answer = account(io_getevents(ctx, 0, 8, events, AT_ONCE), events);
-    if (there && answer == 0)
-        atomic_fetch_add(&passed_over, 1);
+    if (ready && answer == 0)
+        atomic_fetch_add(&missed, 1);
     handled++;
 }
 
@@ -84,16 +85,16 @@ static void wait_in_handler(int number)
 {
     struct timespec shortly = {0, 100000};
     struct io_event events[8];
-    int there = is_there(), answer;
+    int ready = event_is_ready(), answer;
 
     (void)number;
     answer = account(io_getevents(ctx, 1, 8, events, &shortly), events);
-    if (there && answer == 0)
-        atomic_fetch_add(&passed_over, 1);
+    if (ready && answer == 0)
+        atomic_fetch_add(&missed, 1);
     handled++;
 }
 
-/* Is interrupted itself, by the same. Whoever returns leaves no signal behind. */
+/* Is itself interrupted by the same handler. Disarms the timer before it returns. */
 static void take_in_handlers(int number)
 {
     struct io_event *events = absent + 4096 / sizeof(*absent) * (size_t)++depth;
@@ -103,10 +104,11 @@ static void take_in_handlers(int number)
     if (depth < DEPTH)
         set_timer(3 + some_time() / 10);
     for (i = 0; i < 8; i++) {
-        int there = depth == DEPTH && is_there(); /* the last one is alone */
+        /* Only the innermost handler is not interrupted. */
+        int ready = depth == DEPTH && event_is_ready();
         madvise(events, 4096, MADV_DONTNEED);
-        if (account(io_getevents(ctx, 0, 1, events, AT_ONCE), events) == 0 && there)
-            atomic_fetch_add(&passed_over, 1);
+        if (account(io_getevents(ctx, 0, 1, events, AT_ONCE), events) == 0 && ready)
+            atomic_fetch_add(&missed, 1);
     }
     set_timer(0);
     depth--;
@@ -114,15 +116,15 @@ static void take_in_handlers(int number)
 }
 
 /*
- * One signal at a time: this requests the next one, so that none can interrupt a wait whose
- * events a handler has just taken.
+ * Arms one signal at a time, so that no signal interrupts a wait whose events a handler has just
+ * taken.
  */
 static void reap_under(void (*handler)(int), int flags)
 {
     struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
     struct timespec shortly = {0, 100000};
     struct io_event events[4];
-    int asked = 0, turn, lost = 0, i;
+    int armed = 0, turn, lost = 0, i;
     double end;
 
     zero = open("/dev/zero", O_RDONLY);
@@ -133,10 +135,10 @@ static void reap_under(void (*handler)(int), int flags)
     ctx = context();
     NEED(sigaction(SIGALRM, &action, NULL) == 0);
     end = seconds_now() + 5;
-    for (turn = 0; (asked < SIGNALS && (asked < 10 || seconds_now() < end)) || handled < asked;
+    for (turn = 0; (armed < SIGNALS && (armed < 10 || seconds_now() < end)) || handled < armed;
          turn++) {
-        if (asked <= handled) {
-            asked = handled + 1;
+        if (armed <= handled) {
+            armed = handled + 1;
             set_timer(some_time());
         }
         if (turn % 16 < 8) {
@@ -158,8 +160,7 @@ static void reap_under(void (*handler)(int), int flags)
         ;
     for (i = 0; i < numbers; i++)
         lost += seen[i] == 0;
-    printf("refused: %d, passed over: %d, wrong or twice: %d, lost: %d\n", refused, passed_over,
-           wrong, lost);
+    printf("refused: %d, missed: %d, wrong or twice: %d, lost: %d\n", refused, missed, wrong, lost);
     CALL(io_destroy(ctx));
 }
 
@@ -192,7 +193,7 @@ static void handlers_in_handlers_on_another_stack(void)
 static sigjmp_buf out;
 static volatile int answer_of_destroy;
 
-/* The interrupted call would read what is not there any more, in the original too. */
+/* It must not return: the interrupted call would read a ring that is unmapped now. */
 static void destroy_and_jump(int number)
 {
     (void)number;
@@ -238,8 +239,8 @@ int main(void)
         {"poll", polls},
         {"wait for one", waits},
         {"poll, on an alternate stack", polls_on_another_stack},
-        {"poll, and are interrupted by their like", handlers_in_handlers},
-        {"do so on an alternate stack", handlers_in_handlers_on_another_stack},
+        {"poll, and are interrupted by the same handler", handlers_in_handlers},
+        {"do so, on an alternate stack", handlers_in_handlers_on_another_stack},
         {"destroy the context", destroyed_by_handlers},
     };
     size_t i;

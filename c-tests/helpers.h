@@ -1,8 +1,8 @@
 /*
- * What the programs in c-tests/ share. Each prints the library's answers on standard output, and
- * must print the same over the original and over libaio-rs, byte for byte: no pointers, times,
- * process numbers or paths. Standard error is free. A line that starts with "SKIP " says what
- * could not be asked here; a program that cannot run at all exits with 77.
+ * Shared by the programs in c-tests/. Each prints the results of library calls on standard output,
+ * which must be the same, byte for byte, over the original and over libaio-rs: print no pointers,
+ * times, process IDs or paths. Standard error is not compared. A line that starts with "SKIP " says
+ * what could not be tested here; a program that cannot run at all exits with status 77.
  */
 #ifndef HELPERS_H
 #define HELPERS_H
@@ -31,7 +31,7 @@
 
 #define UNUSED __attribute__((unused))
 
-/* Set-up that is not under test: if it fails, so does the program. */
+/* For setup that is not under test: the program fails if the condition is false. */
 #define NEED(condition)                                                                            \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
@@ -69,7 +69,7 @@ UNUSED static void show(const char *what, long answer)
     fflush(stdout);
 }
 
-/* The library must leave errno alone, whatever it answers. */
+/* Makes a call and checks that it leaves errno alone: the library must never change it. */
 #define ERRNO_MARK 4711
 #define QUIETLY(call)                                                                              \
     __extension__({                                                                                \
@@ -80,11 +80,12 @@ UNUSED static void show(const char *what, long answer)
             printf("ERRNO CHANGED by %s\n", #call);                                                \
         answer_;                                                                                   \
     })
-/* Makes a call and prints it with its answer. */
+/* Makes a call and prints its text and its result. */
 #define CALL(call) show(#call, QUIETLY(call))
-/* The same under another name, for calls in a table or with macros in them. */
+/* The same with another text, for calls in a table or with macros in them. */
 #define CALL_AS(name, call) show(name, QUIETLY(call))
 
+/* A timeout of zero: a poll. */
 static const struct timespec at_once_ = {0, 0};
 #define AT_ONCE ((struct timespec *)&at_once_)
 
@@ -103,14 +104,17 @@ UNUSED static double seconds_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* Nothing here may hang: the default action of SIGALRM ends the program. */
+/* Ends a program that hangs: the default action of SIGALRM is to terminate it. */
 UNUSED static void start(void)
 {
     alarm(60);
     setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
-/* A file without a name, in this directory, of so many bytes, each its offset's block number. */
+/*
+ * Opens an unlinked file of `size` bytes in a directory. It holds a letter in each block of 512
+ * bytes: 'a' in the first, 'b' in the second, and so on.
+ */
 UNUSED static int file_in(const char *directory, size_t size, int flags)
 {
     char path[256];
@@ -139,7 +143,7 @@ UNUSED static int file_of(size_t size, int flags)
     return fd;
 }
 
-/* Memory that O_DIRECT takes. */
+/* Zeroed memory, aligned as O_DIRECT needs it. */
 UNUSED static char *buffer_of(size_t size)
 {
     void *buffer = NULL;
@@ -148,7 +152,7 @@ UNUSED static char *buffer_of(size_t size)
     return buffer;
 }
 
-/* Addresses that cannot be read or written: a page without access, and one that is not there. */
+/* A page that can be neither read nor written. */
 UNUSED static char *no_access(void)
 {
     static char *page;
@@ -159,7 +163,7 @@ UNUSED static char *no_access(void)
     return page;
 }
 
-/* The kernel gives out room in batches, one for each processor; a thread that moves leaves some. */
+/* The kernel hands out places in batches per CPU; a thread that migrates leaves some behind. */
 UNUSED static void stay_on_this_processor(void)
 {
     cpu_set_t set;
@@ -169,7 +173,7 @@ UNUSED static void stay_on_this_processor(void)
     NEED(sched_setaffinity(0, sizeof(set), &set) == 0);
 }
 
-/* A context of the usual size. */
+/* Creates a context for 8 requests. */
 UNUSED static io_context_t context(void)
 {
     io_context_t ctx = 0;
@@ -177,7 +181,7 @@ UNUSED static io_context_t context(void)
     return ctx;
 }
 
-/* Submits one request and prints the answer or, if it was taken, its event. */
+/* Submits one request. Prints the error if it is refused, or else its event. */
 UNUSED static void ask(io_context_t ctx, const char *what, struct iocb *iocb)
 {
     struct iocb *list[1] = {iocb};
@@ -199,7 +203,7 @@ UNUSED static void ask(io_context_t ctx, const char *what, struct iocb *iocb)
            (long)event.res2);
 }
 
-/* Runs something in a forked child and says how it ended. */
+/* Runs a function in a forked child, and prints how the child ended if it failed. */
 UNUSED static void in_child(const char *what, void (*body)(void))
 {
     int status;
@@ -222,8 +226,8 @@ UNUSED static void in_child(const char *what, void (*body)(void))
 }
 
 /*
- * The same for what may hang, which is then a line of the output. The child is without the alarm of
- * start(), so that it may use the timer itself, and does not outlive its parent.
+ * The same for a function that may hang: after so many seconds the child is killed and "HANGS" is
+ * printed. The child has no alarm, so that it can use the timer itself, and dies with its parent.
  */
 UNUSED static void in_child_for(int seconds, const char *what, void (*body)(void))
 {

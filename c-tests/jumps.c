@@ -1,9 +1,9 @@
 /* runs: everywhere */
 /*
- * Signal handlers that leave by siglongjmp, from between any two instructions of a poll, a take or
- * a wait. What the call that was left had taken is lost, with the original too, so it is not asked
- * for. But afterwards the context must serve this thread and others as before, no completion may
- * come twice, and io_destroy must return.
+ * Signal handlers that leave a poll, a take or a wait by siglongjmp, at any instruction. The events
+ * that the call had taken are lost, with the original too, so the test does not expect them.
+ * Afterwards the context must serve this thread and others as before, no completion may come twice,
+ * and io_destroy must return.
  */
 #include "helpers.h"
 #include <pthread.h>
@@ -17,15 +17,15 @@ static io_context_t ctx;
 static struct iocb iocbs[ROOM];
 static char byte;
 static int zero;
-/* Every request has a number; it is its data. */
+/* Every request has a number, which is the iocb's data. */
 static atomic_int numbers;
 static atomic_uchar seen[NUMBERS];
 static atomic_int wrong;
 static sigjmp_buf out;
-/* Four events of which the third lies across the border of two pages: see fault(). */
+/* Room for four events; the third crosses a page boundary. See drop_pages(). */
 static struct io_event *absent;
 
-/* Its event is there when this returns. */
+/* The event is ready when this returns: /dev/zero is read at once. */
 static int submit(void)
 {
     int number = atomic_fetch_add(&numbers, 1);
@@ -52,11 +52,14 @@ static int account(int answer, const struct io_event *events)
     return answer;
 }
 
-/* Takes the pages away, so that a take into them is interrupted most often while it writes. */
-static void fault(void) { madvise((void *)((uintptr_t)absent / 4096 * 4096), 8192, MADV_DONTNEED); }
+/* Makes the next take fault, so that most signals interrupt it while it writes. */
+static void drop_pages(void)
+{
+    madvise((void *)((uintptr_t)absent / 4096 * 4096), 8192, MADV_DONTNEED);
+}
 
-/* Takes the ready events, then one by a poll and one by a wait. Says what failed, or NULL. */
-static void *is_not_served(void *unused)
+/* Takes the ready events, then one by a poll and one by a wait. Returns what failed, or NULL. */
+static void *what_fails(void *unused)
 {
     struct timespec long_enough = {5, 0};
     struct io_event events[8];
@@ -114,7 +117,7 @@ static void take_and_jump(int number)
     siglongjmp(out, 1);
 }
 
-/* What is left by a jump, one turn of it. */
+/* The calls that the jumps leave: each function makes one turn of them. */
 
 static void poll_empty(void)
 {
@@ -142,17 +145,17 @@ static void take_by_wait(void)
         atomic_fetch_add(&wrong, 1);
 }
 
-static void take_by_fault(void)
+static void take_with_fault(void)
 {
     submit();
     submit();
     submit();
-    fault();
+    drop_pages();
     if (account(io_getevents(ctx, 1, 4, absent, NULL), absent) != 3)
         atomic_fetch_add(&wrong, 1);
 }
 
-static void wait_in_vain(void)
+static void wait_for_ever(void)
 {
     struct io_event events[4];
 
@@ -160,12 +163,12 @@ static void wait_in_vain(void)
     atomic_fetch_add(&wrong, 1);
 }
 
-/* Other threads take what is submitted here, too. */
+/* Other threads take these events, too. */
 static void take_some(void)
 {
     submit();
     submit();
-    fault();
+    drop_pages();
     if (account(io_getevents(ctx, 0, 4, absent, AT_ONCE), absent) < 0)
         atomic_fetch_add(&wrong, 1);
 }
@@ -173,28 +176,28 @@ static void take_some(void)
 static void jump_from(void (*turn)(void), void (*handler)(int), int flags, int jumps)
 {
     struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
-    static volatile int count, shut;
+    static volatile int count, broken;
     static double end;
 
     NEED(sigaction(SIGALRM, &action, NULL) == 0);
     end = seconds_now() + SECONDS;
-    for (count = 0; count < jumps && !shut && (count < 10 || seconds_now() < end); count++) {
+    for (count = 0; count < jumps && !broken && (count < 10 || seconds_now() < end); count++) {
         const char *how;
         if (sigsetjmp(out, 1) == 0) {
             set_timer(some_time());
             for (;;)
                 turn();
         }
-        /* Another thread cannot know that the one that was there has gone. */
-        how = count % 8 == 7 ? in_thread(is_not_served) : NULL;
+        /* Sometimes another thread calls first: it may find a lock whose owner has jumped away. */
+        how = count % 8 == 7 ? in_thread(what_fails) : NULL;
         if (!how)
-            how = is_not_served(NULL);
+            how = what_fails(NULL);
         if (how) {
             fprintf(stderr, "after %d jumps %s\n", count + 1, how);
-            shut = 1;
+            broken = 1;
         }
     }
-    printf("shut: %d, wrong: %d\n", shut, wrong);
+    printf("broken: %d, wrong: %d\n", broken, wrong);
     CALL(io_destroy(ctx));
 }
 
@@ -230,13 +233,13 @@ static void takes_by_waits(void)
 static void takes_that_fault(void)
 {
     set_up();
-    jump_from(take_by_fault, jump, 0, JUMPS);
+    jump_from(take_with_fault, jump, 0, JUMPS);
 }
 
 static void handlers_that_take(void)
 {
     set_up();
-    jump_from(take_by_fault, take_and_jump, 0, JUMPS);
+    jump_from(take_with_fault, take_and_jump, 0, JUMPS);
 }
 
 static void on_another_stack(void)
@@ -246,16 +249,16 @@ static void on_another_stack(void)
 
     set_up();
     NEED(sigaltstack(&stack, NULL) == 0);
-    jump_from(take_by_fault, take_and_jump, SA_ONSTACK, JUMPS);
+    jump_from(take_with_fault, take_and_jump, SA_ONSTACK, JUMPS);
 }
 
 static void waits(void)
 {
     set_up();
-    jump_from(wait_in_vain, jump, 0, JUMPS / 4);
+    jump_from(wait_for_ever, jump, 0, JUMPS / 4);
 }
 
-static atomic_int others_end;
+static atomic_int other_ends;
 
 static void *take_beside(void *unused)
 {
@@ -263,7 +266,7 @@ static void *take_beside(void *unused)
     struct io_event events[4];
     int turn;
 
-    for (turn = 0; !atomic_load(&others_end); turn++)
+    for (turn = 0; !atomic_load(&other_ends); turn++)
         if (account(io_getevents(ctx, turn % 64 == 0, 4, events,
                                  turn % 64 == 0 ? &shortly : AT_ONCE),
                     events) < 0)
@@ -271,8 +274,8 @@ static void *take_beside(void *unused)
     return unused;
 }
 
-/* The other thread or this one gets it. */
-static void *comes(void *unused)
+/* Submits a request: the other thread or this one must get the event. */
+static void *does_not_come(void *unused)
 {
     struct timespec shortly = {0, 1000000};
     struct io_event events[8];
@@ -287,7 +290,7 @@ static void *comes(void *unused)
 static void beside_another_thread(void)
 {
     struct sigaction action = {.sa_handler = jump};
-    static volatile int count, shut;
+    static volatile int count, broken;
     sigset_t alarms;
     pthread_t other;
     static double end;
@@ -300,20 +303,20 @@ static void beside_another_thread(void)
     NEED(pthread_create(&other, NULL, take_beside, NULL) == 0);
     NEED(pthread_sigmask(SIG_UNBLOCK, &alarms, NULL) == 0);
     end = seconds_now() + SECONDS;
-    for (count = 0; count < JUMPS && !shut && (count < 10 || seconds_now() < end); count++) {
+    for (count = 0; count < JUMPS && !broken && (count < 10 || seconds_now() < end); count++) {
         if (sigsetjmp(out, 1) == 0) {
             set_timer(some_time());
             for (;;)
                 take_some();
         }
-        if (comes(NULL)) {
+        if (does_not_come(NULL)) {
             fprintf(stderr, "after %d jumps an event does not come\n", count + 1);
-            shut = 1;
+            broken = 1;
         }
     }
-    others_end = 1;
+    other_ends = 1;
     NEED(pthread_join(other, NULL) == 0);
-    printf("shut: %d, wrong: %d\n", shut, wrong);
+    printf("broken: %d, wrong: %d\n", broken, wrong);
     CALL(io_destroy(ctx));
 }
 
@@ -328,7 +331,7 @@ static void *destroy(void *place)
     return NULL;
 }
 
-/* The first call after the jump is io_destroy: of half of them by other threads. */
+/* The first call after the jump is io_destroy, for half of the contexts in other threads. */
 static void destroyed_at_once(void)
 {
     struct sigaction action = {.sa_handler = jump};
@@ -342,7 +345,7 @@ static void destroyed_at_once(void)
         if (sigsetjmp(out, 1) == 0) {
             set_timer(some_time());
             for (;;)
-                i % 4 == 0 ? poll_empty() : take_by_fault();
+                i % 4 == 0 ? poll_empty() : take_with_fault();
         }
     }
     for (i = 0; i < DESTROYED / 2; i++)
@@ -363,7 +366,7 @@ int main(void)
         {"polls of an empty ring", polls},
         {"polls that take", takes_by_polls},
         {"waits that take", takes_by_waits},
-        {"takes into memory that is not there yet", takes_that_fault},
+        {"takes into pages that are absent", takes_that_fault},
         {"the same, by a handler that has taken events", handlers_that_take},
         {"the same, on an alternate stack", on_another_stack},
         {"waits in the kernel", waits},

@@ -1,7 +1,7 @@
-/* runs: only in tests/header.rs: what a compiler finds in the header; it calls nothing */
+/* runs: only in tests/header.rs: what a compiler finds in the header; it makes no call */
 /*
- * What a compiler finds in libaio.h: sizes, offsets, types and constants, one a line. Built with
- * the original's header and with ours, it must print the same.
+ * Prints what a compiler finds in libaio.h: sizes, offsets, types and constants, one per line. It
+ * must print the same when it is built with the original's header and with ours.
  */
 #include <libaio.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* runs: everywhere */
-/* More contexts than a library could keep a record of, all in use at once. */
+/* More contexts than the registry has slots, all in use at once. */
 #include "helpers.h"
 
 enum { CONTEXTS = 5000 };
@@ -20,7 +20,7 @@ int main(void)
         if (io_setup(1, &contexts[made]) != 0)
             break;
     if (made < CONTEXTS) {
-        printf("SKIP only %ld contexts: others use what fs.aio-max-nr leaves\n", made);
+        printf("SKIP only %ld contexts: fs.aio-max-nr leaves no room for more\n", made);
         return 77;
     }
     for (i = 0; i < CONTEXTS; i++) {
@@ -39,7 +39,7 @@ int main(void)
     }
     printf("%ld polled, %ld submitted, %ld reaped, %ld right, %ld more\n", polled, submitted,
            reaped, right, late);
-    /* Some go, and others come in their places. */
+    /* Destroys some, and creates others in their place. */
     for (i = 0; i < CONTEXTS; i += 500) {
         NEED(io_destroy(contexts[i]) == 0);
         contexts[i] = 0;

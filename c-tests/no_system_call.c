@@ -1,8 +1,8 @@
-/* runs: without the original: the filter kills for the system call that it makes */
-/* runs: not reap-kernel: the filter kills for that system call there, too */
+/* runs: without the original: it makes the system call that the filter kills for */
+/* runs: not reap-kernel: the library makes that system call there, too */
 /*
- * Completions that are there are taken without a system call: the filter here kills for one. Over
- * the original, and with LIBAIO_RS_REAP=kernel, it does. See tests/reaping.rs.
+ * Ready completions are taken without a system call: the filter here kills the process for one.
+ * Over the original, and with LIBAIO_RS_REAP=kernel, the process is killed. See tests/reaping.rs.
  */
 #include "helpers.h"
 #include <linux/filter.h>
@@ -59,7 +59,7 @@ int main(void)
     CALL(io_queue_run(ctx));
     printf("%d callbacks\n", called);
     CALL(io_getevents(ctx, 0, 16, events, AT_ONCE));
-    /* Round the ring, more often than it is long: the kernel sees that there is room again. */
+    /* More events than the ring has room for: the kernel must see that taken events make room. */
     for (round = 0; round < 1000; round++) {
         NEED(io_submit(ctx, 7, list) == 7);
         NEED(io_getevents(ctx, 7, 16, events, NULL) == 7);

@@ -1,8 +1,8 @@
 /* runs: everywhere */
 /*
- * One request at a time, on files: what io_submit refuses, and what comes back in the event.
- * io_submit_one() in fs/aio.c looks at reserved fields and lengths first, then at the file and the
- * eventfd, then at the opcode; what the file system finds wrong is in the event.
+ * One request at a time, on files: what io_submit refuses, and what the event says.
+ * io_submit_one() in fs/aio.c checks reserved fields and lengths first, then the file and the
+ * eventfd, then the opcode. Errors of the file system are in the event.
  */
 #include "helpers.h"
 #include <limits.h>
@@ -17,7 +17,7 @@ static io_context_t ctx;
 static struct iocb iocb;
 static char *buffer;
 
-/* Prepares a read of a whole block, changes something about it, and asks. */
+/* Prepares a read of a whole block, changes something about it, and submits it. */
 #define READ(name, fd, change)                                                                     \
     do {                                                                                           \
         io_prep_pread(&iocb, fd, buffer, 4096, 0);                                                 \
@@ -80,7 +80,7 @@ static void files(void)
     close(directory);
 }
 
-static void numbers(int fd, int direct)
+static void lengths(int fd, int direct)
 {
     long page = sysconf(_SC_PAGESIZE);
     char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -99,7 +99,7 @@ static void numbers(int fd, int direct)
     READ("buffer 8", fd, iocb.u.c.buf = (void *)8);
     READ("buffer in the kernel", fd, iocb.u.c.buf = (void *)-4096L);
     WRITE("write from buffer 8", fd, iocb.u.c.buf = (void *)8);
-    READ("half of the buffer is there", fd, (iocb.u.c.buf = half, iocb.u.c.nbytes = 8192));
+    READ("half of the buffer is mapped", fd, (iocb.u.c.buf = half, iocb.u.c.nbytes = 8192));
     READ("offset -1", fd, iocb.u.c.offset = -1);
     READ("offset -2", fd, iocb.u.c.offset = -2);
     READ("offset LLONG_MAX", fd, iocb.u.c.offset = LLONG_MAX);
@@ -119,7 +119,7 @@ static void numbers(int fd, int direct)
     READ("100 bytes", direct, iocb.u.c.nbytes = 100);
     READ("buffer 8", direct, iocb.u.c.buf = (void *)8);
     READ("no buffer", direct, iocb.u.c.buf = no_access());
-    READ("half of the buffer is there", direct, (iocb.u.c.buf = half, iocb.u.c.nbytes = 8192));
+    READ("half of the buffer is mapped", direct, (iocb.u.c.buf = half, iocb.u.c.nbytes = 8192));
     READ("across the end", direct, (iocb.u.c.offset = 12288, iocb.u.c.nbytes = 8192));
     READ("a block", direct, );
     WRITE("write a block", direct, );
@@ -176,7 +176,7 @@ static void fields(int fd)
     close(counter);
 }
 
-/* A write over RLIMIT_FSIZE also sends SIGXFSZ, here ignored. */
+/* A write beyond RLIMIT_FSIZE also sends SIGXFSZ, which is ignored here. */
 static void over_the_limit(void)
 {
     struct rlimit limit = {8192, 8192};
@@ -210,7 +210,7 @@ int main(void)
     buffer = buffer_of(16384);
     files();
     fd = file_of(16384, O_RDWR);
-    numbers(fd, file_in(".", 16384, O_RDWR | O_DIRECT));
+    lengths(fd, file_in(".", 16384, O_RDWR | O_DIRECT));
     vectors(fd);
     fields(fd);
     puts("- RLIMIT_FSIZE");

@@ -1,5 +1,5 @@
 /* runs: everywhere */
-/* io_pgetevents: io_getevents with a signal mask, set and put back in one step. */
+/* io_pgetevents: io_getevents with a signal mask, which is set and restored atomically. */
 #include "helpers.h"
 
 static volatile sig_atomic_t handled;
@@ -21,20 +21,20 @@ static void complete_one(void)
     NEED(io_submit(ctx, 1, list) == 1);
 }
 
-static void say_state(void)
+static void show_state(void)
 {
     sigset_t now;
 
     sigprocmask(SIG_SETMASK, NULL, &now);
     printf("  handled %d, SIGUSR1 is %s\n", (int)handled,
-           sigismember(&now, SIGUSR1) ? "blocked" : "open");
+           sigismember(&now, SIGUSR1) ? "blocked" : "unblocked");
 }
 
 int main(void)
 {
     struct io_event events[4];
     struct sigaction action;
-    sigset_t open, blocked;
+    sigset_t unblocked, blocked;
 
     start();
     ctx = context();
@@ -47,7 +47,7 @@ int main(void)
     memset(&action, 0, sizeof(action));
     action.sa_handler = on_signal;
     NEED(sigaction(SIGUSR1, &action, NULL) == 0);
-    sigemptyset(&open);
+    sigemptyset(&unblocked);
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGUSR1);
     NEED(sigprocmask(SIG_SETMASK, &blocked, NULL) == 0);
@@ -57,48 +57,48 @@ int main(void)
     CALL(io_pgetevents(ctx, -1, 1, events, milliseconds(1), NULL));
     CALL(io_pgetevents(ctx, 0, 0, NULL, milliseconds(1), NULL));
     CALL(io_pgetevents(NULL, 0, 1, events, milliseconds(1), NULL));
-    CALL(io_pgetevents(NULL, 0, 1, events, AT_ONCE, &open));
-    CALL(io_pgetevents(ctx, 1, 1, events, milliseconds(1), &open));
+    CALL(io_pgetevents(NULL, 0, 1, events, AT_ONCE, &unblocked));
+    CALL(io_pgetevents(ctx, 1, 1, events, milliseconds(1), &unblocked));
     CALL_AS("io_pgetevents(.., no access)",
             io_pgetevents(ctx, 1, 1, events, milliseconds(1), (sigset_t *)no_access()));
     complete_one();
-    CALL(io_pgetevents(ctx, 1, 1, NULL, NULL, &open));
+    CALL(io_pgetevents(ctx, 1, 1, NULL, NULL, &unblocked));
     CALL(io_pgetevents(ctx, 1, 1, NULL, NULL, NULL));
     CALL(io_pgetevents(ctx, 1, 1, events, NULL, NULL));
 
-    puts("- a pending signal that the mask lets through, nothing there");
+    puts("- a pending signal that the mask lets through, and no event");
     raise(SIGUSR1);
-    say_state();
-    CALL(io_pgetevents(ctx, 1, 1, events, NULL, &open));
-    say_state();
+    show_state();
+    CALL(io_pgetevents(ctx, 1, 1, events, NULL, &unblocked));
+    show_state();
     raise(SIGUSR1);
-    CALL(io_pgetevents(ctx, 1, 1, events, milliseconds(1000), &open));
-    say_state();
+    CALL(io_pgetevents(ctx, 1, 1, events, milliseconds(1000), &unblocked));
+    show_state();
 
-    puts("- and with an event there: both happen");
+    puts("- the same with a ready event: both are delivered");
     complete_one();
     raise(SIGUSR1);
-    CALL(io_pgetevents(ctx, 1, 1, events, NULL, &open));
-    say_state();
+    CALL(io_pgetevents(ctx, 1, 1, events, NULL, &unblocked));
+    show_state();
     complete_one();
     raise(SIGUSR1);
-    CALL(io_pgetevents(ctx, 0, 4, events, AT_ONCE, &open));
-    say_state();
+    CALL(io_pgetevents(ctx, 0, 4, events, AT_ONCE, &unblocked));
+    show_state();
 
     puts("- a zero timeout on an empty ring: nothing happens");
     raise(SIGUSR1);
-    CALL(io_pgetevents(ctx, 0, 4, events, AT_ONCE, &open));
-    say_state();
+    CALL(io_pgetevents(ctx, 0, 4, events, AT_ONCE, &unblocked));
+    show_state();
 
-    puts("- masks that keep it out");
+    puts("- masks that block the signal");
     CALL(io_pgetevents(ctx, 1, 1, events, milliseconds(20), &blocked));
     CALL(io_pgetevents(ctx, 1, 1, events, milliseconds(20), NULL));
-    say_state();
+    show_state();
     complete_one();
     CALL(io_pgetevents(ctx, 1, 1, events, NULL, &blocked));
-    say_state();
-    CALL(io_pgetevents(ctx, 1, 1, events, milliseconds(1000), &open));
-    say_state();
+    show_state();
+    CALL(io_pgetevents(ctx, 1, 1, events, milliseconds(1000), &unblocked));
+    show_state();
     CALL(io_destroy(ctx));
     return 0;
 }

@@ -4,12 +4,12 @@
 #include <pthread.h>
 
 #define PROCESSES 500
-/* The end of a process with a context takes long, and little of the processor. */
+/* A process with a context takes long to exit, but little CPU time. */
 #define AT_A_TIME 40
 
 static int started;
 
-/* More and more variables, so the array of them moves again and again. */
+/* Adds variables, so that setenv() moves their array again and again. */
 static void *change_environment(void *unused)
 {
     char name[32];
@@ -24,7 +24,7 @@ static void *change_environment(void *unused)
     return NULL;
 }
 
-/* A process that has not called the library yet. */
+/* Runs in a process that has not called the library yet. */
 static int set_up(void)
 {
     io_context_t ctx = 0;

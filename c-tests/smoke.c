@@ -1,5 +1,5 @@
 /* runs: everywhere */
-/* A write, a read and their events: the least that a program with the library in it can do. */
+/* The smallest test: a write, a read and their events. */
 #include <fcntl.h>
 #include <libaio.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* runs: everywhere */
 /*
- * Contexts used from where a library that keeps a record of them could lose track: by threads that
- * have a handle before io_setup has returned, by children at addresses that were their parent's,
- * after jumps out of the waiting call, and by signal handlers between any two instructions.
- * (A child beside its parent, with the same thread-local storage: tests/shared_thread_pointer.c.)
+ * Situations in which the library's record of a context could be wrong: threads use the handle
+ * before io_setup has returned, a child's context has the address of its parent's, jumps leave the
+ * waiting call, or a signal handler interrupts a call at any instruction. (For a child that runs
+ * beside its parent with the same thread-local storage, see tests/shared_thread_pointer.c.)
  */
 #include "helpers.h"
 #include <pthread.h>
@@ -31,8 +31,8 @@ static void prepare(void)
     taken = 0;
 }
 
-/* Whatever else happens, every request completes once. */
-static int once(void)
+/* How many requests have completed exactly once. */
+static int completed_once(void)
 {
     int i, count = 0;
 
@@ -41,7 +41,7 @@ static int once(void)
     return count;
 }
 
-/* Safe in signal handlers. */
+/* Safe in signal ctx_of_handlers. */
 static void account(long answer, struct io_event *events)
 {
     long i;
@@ -59,7 +59,7 @@ static void submit_one(io_context_t ctx, int i)
     NEED(io_submit(ctx, 1, list) == 1);
 }
 
-/* The kernel writes the handle while io_setup still runs. */
+/* The kernel writes the handle before io_setup returns. */
 static io_context_t early;
 
 static void *reap_early(void *unused)
@@ -91,7 +91,7 @@ static void handles_in_use_at_once(void)
             submit_one(early, i);
         for (i = 0; i < REAPERS; i++)
             NEED(pthread_join(threads[i], NULL) == 0);
-        right += once() == REQUESTS;
+        right += completed_once() == REQUESTS;
         NEED(io_destroy(early) == 0);
     }
     printf("rounds in which each request completed once: %d\n", right);
@@ -108,8 +108,8 @@ static void grandchild(void)
     CALL(io_destroy(own));
 }
 
-/* Its own ring comes to lie where it had its parent's mapped. */
-static void child_in_its_parents_place(void)
+/* Unmaps its parent's ring, so that its own is mapped at the same address. */
+static void child_at_its_parents_address(void)
 {
     size_t length = (32 + 32 * (size_t)((unsigned *)parents)[1] + 4095) / 4096 * 4096;
     struct io_event events[4];
@@ -133,7 +133,7 @@ static void jump(int number)
     siglongjmp(out, 1);
 }
 
-/* Out of the waiting call, more often than a library might count. */
+/* Leaves the waiting call more often than a counter of readers might have room for. */
 static void jumps(void)
 {
     static volatile int count;
@@ -168,7 +168,7 @@ static void jumps(void)
     CALL(io_destroy(ctx));
 }
 
-static io_context_t handlers;
+static io_context_t ctx_of_handlers;
 static atomic_int handled;
 
 static void reap_in_handler(int number)
@@ -177,7 +177,7 @@ static void reap_in_handler(int number)
     int saved = errno;
 
     (void)number;
-    account(io_getevents(handlers, 0, 4, events, AT_ONCE), events);
+    account(io_getevents(ctx_of_handlers, 0, 4, events, AT_ONCE), events);
     atomic_fetch_add(&handled, 1);
     errno = saved;
 }
@@ -189,25 +189,25 @@ static void signals(void)
     struct io_event events[4];
     int round, i, right = 0;
 
-    handlers = context();
+    ctx_of_handlers = context();
     NEED(sigaction(SIGALRM, &action, NULL) == 0);
     NEED(setitimer(ITIMER_REAL, &often, NULL) == 0);
     for (round = 0; round < 100; round++) {
         prepare();
         for (i = 0; i < REQUESTS; i++) {
-            submit_one(handlers, i);
-            account(io_getevents(handlers, 1, 4, events, milliseconds(0)), events);
+            submit_one(ctx_of_handlers, i);
+            account(io_getevents(ctx_of_handlers, 1, 4, events, milliseconds(0)), events);
         }
         while (atomic_load(&taken) < REQUESTS)
-            account(io_getevents(handlers, 0, 4, events, AT_ONCE), events);
-        right += once() == REQUESTS;
+            account(io_getevents(ctx_of_handlers, 0, 4, events, AT_ONCE), events);
+        right += completed_once() == REQUESTS;
     }
     NEED(setitimer(ITIMER_REAL, &never, NULL) == 0);
     NEED(signal(SIGALRM, SIG_DFL) != SIG_ERR);
     alarm(60);
     NEED(handled > 0);
     printf("rounds in which each request completed once: %d\n", right);
-    CALL(io_destroy(handlers));
+    CALL(io_destroy(ctx_of_handlers));
 }
 
 static void *wait_for_two(void *ctx)
@@ -219,8 +219,8 @@ static void *wait_for_two(void *ctx)
 }
 
 /*
- * Events come and go under a thread that waits for more than there are. Some kernels wake it
- * for each, others when there are enough; on a busy emulated machine that takes its time.
+ * Other calls take events while a thread waits for more than are ready. Some kernels wake it for
+ * each event, others when there are enough; the pauses are long enough for a busy emulated machine.
  */
 static void a_wait_for_two(void)
 {
@@ -240,7 +240,7 @@ static void a_wait_for_two(void)
     submit_one(ctx, 3);
     NEED(pthread_join(thread, NULL) == 0);
     CALL(io_getevents(ctx, 0, 4, events, AT_ONCE));
-    puts("- more than the ring has room for");
+    puts("- a wait for more than the ring has room for");
     submit_one(ctx, 4);
     CALL(io_getevents(ctx, 100000, 100000, events, milliseconds(5)));
     CALL(io_getevents(ctx, 100000, 100000, events, milliseconds(1)));
@@ -262,7 +262,7 @@ int main(void)
     parents = context();
     submit_one(parents, 0);
     submit_one(parents, 1);
-    in_child("child", child_in_its_parents_place);
+    in_child("child", child_at_its_parents_address);
     CALL(io_getevents(parents, 2, 4, events, NULL));
     CALL(io_destroy(parents));
     puts("- jumps out of the waiting call");

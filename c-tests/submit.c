@@ -1,5 +1,5 @@
 /* runs: everywhere */
-/* io_submit as a whole: what it makes of the array, and where it stops. */
+/* io_submit: how it reads the array, and at which element it stops. */
 #include "helpers.h"
 
 static int file;
@@ -67,7 +67,7 @@ int main(void)
     CALL(io_submit(dead, 1, list));
     CALL(io_submit(dead, 0, list));
 
-    /* The kernel writes the key once the file is known to be good, so before the opcode. */
+    /* The kernel writes the key after it has checked the file, and before it checks the opcode. */
     good[0].key = 5;
     CALL(io_submit(ctx, 1, list));
     printf("key of a good request: %u\n", good[0].key);
@@ -89,7 +89,7 @@ int main(void)
     CALL_AS("io_submit(a request that cannot be written)", io_submit(ctx, 1, list));
     drain(ctx);
 
-    /* Up to the capacity, then EAGAIN, then again when events have been taken. */
+    /* Accepts requests up to the capacity, then returns EAGAIN until events have been taken. */
     NEED(pipe(ends) == 0);
     for (i = 0; i < 2000; i++) {
         many[i] = &filler[i];

@@ -1,5 +1,5 @@
 /* runs: everywhere */
-/* Many threads on one context, and requests that outlive what they were made with. */
+/* Many threads on one context, and requests that outlive their thread, file or iocb. */
 #include "helpers.h"
 #include <pthread.h>
 
@@ -55,10 +55,10 @@ static void *submit_and_exit(void *unused)
 }
 
 /*
- * Requests that may still be in flight (O_DIRECT, where the file system has it) when their file
- * and their iocb, one for all of them, have gone.
+ * Closes the file and overwrites the iocb, which all requests share, while requests may still be in
+ * flight (with O_DIRECT, where the file system has it).
  */
-static void lose_everything(const char *what, int all_files)
+static void close_and_overwrite(const char *what, int all_files)
 {
     struct iocb *list[1] = {&iocbs[0]};
     struct io_event events[8];
@@ -118,16 +118,16 @@ int main(void)
     NEED(pthread_join(threads[0], NULL) == 0);
     show("io_destroy", i);
 
-    puts("- the thread, its file and its request are gone before the event is taken");
+    puts("- the thread, its file and its iocb are gone before the event is taken");
     ctx = context();
     NEED(pthread_create(&threads[0], NULL, submit_and_exit, NULL) == 0);
     NEED(pthread_join(threads[0], NULL) == 0);
     CALL(io_getevents(ctx, 1, 1, &event, NULL));
     printf("res %ld, %s, %s\n", (long)event.res, event.obj == &iocbs[0] ? "the request" : "another",
            event.data == buffer ? "its data" : "other data");
-    lose_everything("the file is closed and the request written over", 0);
-    lose_everything("every file is closed", 1);
-    puts("- and the context works on");
+    close_and_overwrite("the file is closed and the iocb overwritten", 0);
+    close_and_overwrite("every file is closed", 1);
+    puts("- the context still works");
     file = file_of(4096, O_RDONLY);
     io_prep_pread(&iocbs[0], file, buffer, 100, 0);
     ask(ctx, "read", &iocbs[0]);

@@ -1,6 +1,6 @@
 /* runs: not musl: there is no C++ library for it here */
-// A callback may leave io_queue_run by a C++ exception or by pthread_exit: the frames in between
-// are the library's, and an unwinder must find its way through them.
+// A callback may leave io_queue_run by a C++ exception or by pthread_exit: the unwinder must be
+// able to pass through the library's frames.
 #include <libaio.h>
 
 #include <cstdio>
@@ -34,7 +34,7 @@ static void throws(io_context_t, struct iocb *, long res, long)
     throw res;
 }
 
-// Outer and inner: the inner one, in the callback, has to run first.
+// The cleanup handler in the callback must run before the one in the thread.
 static void clean(void *name) { std::printf("cleaned up: %s\n", static_cast<const char *>(name)); }
 
 static char in_callback[] = "in the callback", in_thread[] = "in the thread";
@@ -47,7 +47,7 @@ static void exits(io_context_t, struct iocb *, long, long)
     pthread_cleanup_pop(0);
 }
 
-// The exception passes through two io_queue_run.
+// The exception passes through two calls of io_queue_run.
 static void runs_inside(io_context_t, struct iocb *, long, long)
 {
     Guard guard = {"in the callback that runs the queue"};

@@ -1,5 +1,5 @@
-/* runs: to name the library: every comparison rests on what it prints */
-/* Which file serves this program: the path that each function was found in. */
+/* runs: to name the library: shows that each way loads the library that it should */
+/* Prints the path of the file that each function comes from. */
 #include "helpers.h"
 #include <dlfcn.h>
 

@@ -1,8 +1,7 @@
 /* runs: everywhere */
 /*
- * A poll, that is, a timeout of zero. On an empty ring the original answers 0 by looking into the
- * ring, without a system call and whatever the other arguments are: programs run under filters
- * that kill, and count on it.
+ * Polls: calls with a timeout of zero. On an empty ring the original returns 0 without a system
+ * call, whatever the other arguments are. Programs under seccomp filters that kill rely on it.
  */
 #include "helpers.h"
 #include <linux/filter.h>

@@ -1,9 +1,9 @@
 /*
- * aiocp SOURCE TARGET: copies a file with many reads and writes in flight at a time.
+ * aiocp SOURCE TARGET: copies a file with many reads and writes in flight at the same time.
  *
- * Each slot has a buffer and one request at most: it reads a chunk, writes it, and goes on to the
- * next chunk that nobody has. The files are opened with O_DIRECT where the file system has it,
- * because that is where kernel AIO is asynchronous.
+ * Each slot has a buffer and at most one request. It reads a chunk, writes it, and continues with
+ * the next chunk that no slot has. The files are opened with O_DIRECT if the file system supports
+ * it, because kernel AIO is asynchronous only then.
  *
  *     cc aiocp.c $(pkg-config --cflags --libs libaio) -o aiocp
  */
@@ -22,13 +22,13 @@
 
 #define SLOTS 32
 #define CHUNK (512 * 1024)
-#define BLOCK 4096 /* O_DIRECT on any device: offsets, lengths and buffers in multiples of this */
+#define BLOCK 4096 /* offsets, lengths and buffers are multiples of this, for O_DIRECT */
 
 struct slot {
     struct iocb iocb; /* first, so that an event's obj is the slot */
     char *buffer;
     off_t offset;
-    size_t length; /* bytes of the file; what is written is rounded up to BLOCK */
+    size_t length; /* bytes of the file; writes are rounded up to BLOCK */
 };
 
 static const char *source_name, *target_name;
@@ -43,7 +43,7 @@ static void fail(const char *what, long error)
     exit(1);
 }
 
-/* A sum that does not depend on the order in which chunks arrive. */
+/* The sum over all chunks does not depend on their order. */
 static uint64_t sum_of(const char *data, size_t length, off_t offset)
 {
     uint64_t hash = 0xcbf29ce484222325u ^ (uint64_t)offset;
@@ -130,7 +130,7 @@ static void show_progress(double seconds)
     fflush(stdout);
 }
 
-/* What the target holds now, read in the ordinary way. */
+/* Reads the target with pread() and returns its checksum. */
 static uint64_t sum_of_target(char *buffer)
 {
     int fd = open(target_name, O_RDONLY);
@@ -188,7 +188,7 @@ int main(int argc, char **argv)
     show_library();
     printf("copying:  %" PRIdMAX " bytes, %d requests of %d KiB in flight, %s\n", (intmax_t)size,
            SLOTS, CHUNK / 1024, direct ? "O_DIRECT" : "buffered");
-    /* Blocks that are there already are written asynchronously; a growing file is not. */
+    /* Allocate the blocks: writes that extend a file are not asynchronous. */
     if (size > 0)
         (void)!posix_fallocate(target, 0, size);
 

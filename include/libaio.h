@@ -257,7 +257,7 @@ struct iocb {
 #if defined(__LIBAIO_LITTLE_ENDIAN)
     /**
      * Flags of a read or write, as for preadv2(2) and pwritev2(2). The field and the first four
-     * flags exist since Linux 4.13.
+     * flags require Linux 4.13.
      *   RWF_HIPRI      no effect: the kernel does not poll for AIO completions
      *   RWF_DSYNC      the write is on the disk when it completes, as with O_DSYNC
      *   RWF_SYNC       the write is on the disk when it completes, as with O_SYNC
@@ -411,6 +411,9 @@ int io_queue_run(io_context_t ctx);
  * maxevents: 1 or more. The room is larger: at least 120 requests on a machine with two processors
  * and 4 KiB pages. The system's limit counts maxevents itself.
  * ctxp: checked by the kernel; *ctxp must be 0, and receives the handle.
+ *
+ * LIBAIO_RS_ENGINE=auto in the environment replaces -EAGAIN and -ENOSYS by a context that the
+ * library serves in part or alone: docs/engines.md.
  *
  * Returns 0, or
  *   -EINVAL   *ctxp is not 0; maxevents is 0, or more than the kernel can map

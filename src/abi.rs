@@ -131,7 +131,7 @@ pub struct iocb {
     /// Set to 0 by io_submit(); io_cancel() requires that it is still 0.
     pub key: c_uint,
     /// Flags of a read or write, as for preadv2(2) and pwritev2(2). The field and the first four
-    /// flags exist since Linux 4.13.
+    /// flags require Linux 4.13.
     ///   RWF_HIPRI      no effect: the kernel does not poll for AIO completions
     ///   RWF_DSYNC      the write is on the disk when it completes, as with O_DSYNC
     ///   RWF_SYNC       the write is on the disk when it completes, as with O_SYNC

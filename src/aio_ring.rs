@@ -202,7 +202,8 @@ pub struct Memory<'a>(&'a Header);
 /// at least, and fills whole pages.
 pub fn size_for(maxevents: u32, cpus: u32, page: usize) -> (usize, u32) {
     let events = maxevents.max(cpus.saturating_mul(4)) as usize * 2 + 2;
-    let bytes = (HEADER_LENGTH as usize + events * BLOCK).next_multiple_of(page.max(1));
+    // Pages are powers of two.
+    let bytes = (HEADER_LENGTH as usize + events * BLOCK + page - 1) & !(page - 1);
     (bytes, ((bytes - HEADER_LENGTH as usize) / BLOCK) as u32)
 }
 
@@ -210,11 +211,31 @@ pub fn size_for(maxevents: u32, cpus: u32, page: usize) -> (usize, u32) {
 /// that is not whole is never handed out (`req_batch` in `fs/aio.c`).
 pub fn capacity(slots: u32, cpus: u32) -> u32 {
     let usable = slots.saturating_sub(1);
-    let batches = core::num::NonZeroU32::new(cpus.saturating_mul(4)).map_or(usable, |n| usable / n);
-    match core::num::NonZeroU32::new(batches) {
-        Some(batch) => usable / batch * batch.get(),
-        None => usable,
+    let (batch, _) = divide(usable, cpus.saturating_mul(4));
+    match batch {
+        0 => usable,
+        _ => usable - divide(usable, batch).1,
     }
+}
+
+/// Quotient and remainder; `(0, value)` for a divisor of 0.
+#[cfg(not(target_arch = "arm"))]
+fn divide(value: u32, divisor: u32) -> (u32, u32) {
+    core::num::NonZeroU32::new(divisor).map_or((0, value), |by| (value / by, value % by))
+}
+
+/// The same, bit by bit: 32-bit ARM cannot divide without libgcc.
+#[cfg(target_arch = "arm")]
+fn divide(value: u32, divisor: u32) -> (u32, u32) {
+    let (mut quotient, mut remainder) = (0, 0_u64);
+    for bit in (0..32).rev() {
+        remainder = remainder << 1 | u64::from(value >> bit & 1);
+        if divisor != 0 && remainder >= u64::from(divisor) {
+            remainder -= u64::from(divisor);
+            quotient |= 1 << bit;
+        }
+    }
+    (quotient, remainder as u32)
 }
 
 impl<'a> Memory<'a> {
@@ -247,11 +268,15 @@ impl<'a> Memory<'a> {
 
     /// Programs that reap by themselves may leave anything in `head`; the kernel takes it modulo
     /// the slots too.
+    #[inline(never)]
     fn head_and_tail(self) -> (u32, u32) {
         // Acquire pairs with the release by which an owner, or a program, moves the head: the slots
         // have been read before they are written again.
         let head = self.0.head.load(Ordering::Acquire);
-        let head = core::num::NonZeroU32::new(self.0.nr).map_or(0, |nr| head % nr);
+        let head = match head < self.0.nr {
+            true => head,
+            false => divide(head, self.0.nr).1,
+        };
         (head, self.0.tail.load(Ordering::Acquire))
     }
 

@@ -1,6 +1,6 @@
-//! Distributions' build systems set cargo's profile and rustc's flags for all that they build.
-//! Under what they set `make` makes the same library as without, and flags that do no harm are
-//! obeyed. Plain `cargo build` makes a right library too, or says why it does not.
+//! Distributions' build systems set cargo's profile and rustc's flags for all packages. With these
+//! settings `make` builds the same library as without, and obeys flags that do no harm. Plain
+//! `cargo build` also builds a correct library, or says why it does not.
 
 mod support;
 
@@ -17,7 +17,8 @@ const ANSWER: &str = "read back: libaio\nio_destroy = 0\n";
 
 type Environment<'a> = &'a [(&'a str, &'a str)];
 
-/// Each has broken `make`, or made another library: alone, so that none hides behind another.
+/// Each has broken `make` or changed the library. They are set one by one, so that none hides
+/// another.
 const CHANGES_NOTHING: &[Environment] = &[
     // Alpine's abuild.
     &[
@@ -50,10 +51,10 @@ const CHANGES_NOTHING: &[Environment] = &[
     &[("CARGO_BUILD_RUSTFLAGS", "-Ccodegen-units=16")],
 ];
 
-/// rustc's own linker is needed for a build script in bitcode.
+/// Build scripts become bitcode, which needs rustc's own linker.
 const BITCODE: Environment = &[("RUSTFLAGS", "-Clinker-plugin-lto")];
 
-/// A copy of the sources, and the library that comes of it when the environment says nothing.
+/// A copy of the sources, and the library that `make` builds from it without any setting.
 struct Copy {
     place: TempDir,
     plain: Vec<u8>,
@@ -80,7 +81,7 @@ impl Copy {
         self.sources().join("build/libaio.so.1.0.2")
     }
 
-    /// `make` of the shared library, and a program that runs over it.
+    /// Builds the shared library with `make`, and runs a program over it.
     #[track_caller]
     fn build(&self, environment: Environment) {
         self.make(environment, "build/libaio.so.1.0.2");
@@ -90,11 +91,11 @@ impl Copy {
     #[track_caller]
     fn make(&self, environment: Environment, target: &str) {
         let build = self.sources().join("build");
-        // Cargo would find nothing to do, and write no object, where settings change nothing.
+        // Otherwise cargo would find nothing to do where a setting changes nothing.
         let fingerprints = build.join("cargo/release/.fingerprint");
         for directory in [&build, &fingerprints] {
             for entry in fs::read_dir(directory).into_iter().flatten() {
-                let path = entry.expect("nobody else is here").path();
+                let path = entry.expect("no other process is here").path();
                 let name = path.file_name().expect("a name").to_string_lossy();
                 if path.is_file() {
                     fs::remove_file(&path).expect("the copy is ours");
@@ -114,7 +115,7 @@ impl Copy {
         make
     }
 
-    /// Without the names of what is not exported, in which cargo puts a sum of some flags.
+    /// The library without the names of local symbols, which contain a hash of some flags.
     fn stripped(&self) -> Vec<u8> {
         let stripped = self.place.path().join("stripped.so");
         run(Command::new("strip")
@@ -130,7 +131,7 @@ impl Copy {
     }
 }
 
-/// A command that inherits nothing of what is tested here.
+/// A command that inherits none of the settings that are tested here.
 fn bare(program: &str) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
@@ -147,7 +148,7 @@ fn bare(program: &str) -> Command {
     command
 }
 
-/// A program over the library, which is linked with the first one.
+/// Runs a program over the library. It is linked once, with the first library.
 #[track_caller]
 fn smoke(place: &Path, library: &Path) {
     let program = place.join("smoke");
@@ -192,7 +193,7 @@ fn settings_that_would_break_it_change_nothing() {
         copy.build(environment);
         copy.assert_changed_nothing(&format!("{environment:?}"));
     }
-    // Whether anything at all can be built so, a build script for example.
+    // Whether anything can be built with this flag, such as a build script.
     let program = copy.place.path().join("hello");
     let mut hello = bare("rustc");
     hello.args(["-Clinker-plugin-lto", "-o"]).arg(&program);
@@ -204,10 +205,10 @@ fn settings_that_would_break_it_change_nothing() {
         copy.build(BITCODE);
         copy.assert_changed_nothing("bitcode");
     } else {
-        skip("-Clinker-plugin-lto", "the linker knows no bitcode");
+        skip("-Clinker-plugin-lto", "the linker does not read bitcode");
     }
 
-    // And cargo's configuration, where every directory above has its say.
+    // Cargo's configuration, which cargo reads in every directory above.
     let configuration = copy.place.path().join(".cargo");
     fs::create_dir(&configuration).expect("scratch is writable");
     fs::write(
@@ -267,7 +268,7 @@ fn harmless_flags_are_obeyed() {
         assert!(sections().contains(".debug_info"), "{environment:?}");
     }
     if cfg!(target_arch = "x86_64") {
-        // As Arch and others offer it; nothing in here has a use for the instructions of v2.
+        // As Arch and others offer it; the library uses no instruction of v2.
         copy.build(&[("RUSTFLAGS", "-C target-cpu=x86-64-v2")]);
         copy.build(&[("RUSTFLAGS", "-Cno-redzone")]);
         assert!(copy.stripped() != copy.plain, "a red zone");
@@ -276,12 +277,12 @@ fn harmless_flags_are_obeyed() {
     copy.assert_changed_nothing("RUSTC_WRAPPER");
 }
 
-/// What an old rustc would say otherwise, of flags that it does not know, helps nobody.
+/// An old rustc would otherwise only complain of flags that it does not know.
 #[test]
 fn an_old_rustc_is_refused_by_its_version() {
     let copy = Copy::new();
     let rustc = copy.place.path().join("rustc");
-    let make_by = |version: &str| {
+    let make_with = |version: &str| {
         let script = format!(
             "#!/bin/sh\n[ $1 != --version ] || exec echo 'rustc {version}'\nexec rustc \"$@\"\n"
         );
@@ -292,7 +293,7 @@ fn an_old_rustc_is_refused_by_its_version() {
         let output = attempt(make.env("RUSTC", &rustc));
         (make, output)
     };
-    let (make, output) = make_by("1.77.2 (25ef9e3d8 2024-04-09)");
+    let (make, output) = make_with("1.77.2 (25ef9e3d8 2024-04-09)");
     let reason = "  libaio-rs needs rustc 1.78 or newer; this is rustc 1.77.2";
     assert!(
         !output.status.success() && text(&output.stderr).lines().any(|line| line == reason),
@@ -300,20 +301,20 @@ fn an_old_rustc_is_refused_by_its_version() {
         report(&make, &output)
     );
     // The oldest that Cargo.toml promises.
-    let (make, output) = make_by("1.78.0");
+    let (make, output) = make_with("1.78.0");
     assert!(output.status.success(), "{}", report(&make, &output));
 }
 
-/// `cargo build` has no command line to pin anything on.
+/// `make` fixes settings on cargo's command line; plain `cargo build` cannot.
 #[test]
-fn plain_cargo_makes_a_right_library_or_says_why_not() {
+fn plain_cargo_builds_a_correct_library_or_says_why_not() {
     let place = scratch();
     let library = place.path().join("target/release/libaio.so");
     let build = |environment: Environment| -> (Command, Output) {
         let mut cargo = bare(env!("CARGO"));
         cargo
             .args(["build", "--release", "--offline", "--lib"])
-            // All that the header is made with is not at stake.
+            // Without the crates that generate the header.
             .args(["--no-default-features", "--features=versioned"])
             .arg("--target-dir")
             .arg(place.path().join("target"))

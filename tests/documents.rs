@@ -1,27 +1,27 @@
-//! The documents: what they tell the reader to type is typed here, and their links lead somewhere.
+//! The documents: the commands in them are run here, and their links must lead somewhere.
 //!
-//! A fenced block of a Markdown file is judged by its language.
+//! A fenced block of a Markdown file is checked by its language.
 //!
 //! * `console`: lines that begin with `$ ` are commands (a `\`, a `|` or a `&&` at their end
-//!   continues them), the lines after each are what it prints. All commands of a file run one after
-//!   the other in one shell, in a copy of the checkout, and each must succeed. What it prints must
-//!   be what the file says, where `...` stands for any lines and `[..]` for any part of a line.
-//! * `ini`, `dockerfile`, `c`: looked at by systemd, the shell and the compiler.
-//! * `text`: a picture, or words of other programs. Not looked at.
+//!   continues them), the lines after each are its output. All commands of a file run one after
+//!   the other in one shell, in a copy of the checkout, and each must succeed. Its output must be
+//!   what the file shows, where `...` stands for any lines and `[..]` for any part of a line.
+//! * `ini`, `dockerfile`, `c`: checked by systemd, the shell and the compiler.
+//! * `text`: a diagram, or the output of other programs. Not checked.
 //!
 //! Comments before a block change that:
 //!
-//! * `<!-- example output -->`: the lines shown must come, in this order, but figures and dates are
-//!   the reader's own, and other lines may come between.
-//! * `<!-- first: COMMAND -->`: typed before, and unseen by the reader.
+//! * `<!-- example output -->`: the lines shown must come in this order, but figures and dates may
+//!   differ, and other lines may come between.
+//! * `<!-- first: COMMAND -->`: run before the block; the reader does not see it.
 //! * `<!-- save as: FILE -->`: the block is written to a file, for commands after it.
 //! * `<!-- not run: REASON -->`: only the shell's grammar is checked. `NOT RUN` lines name them.
 //!
-//! Of docs/testing.md, that its table has what there is: the checks of the Makefile and the tests.
+//! The table of docs/testing.md must have a row for each check of the Makefile and each test file.
 //!
-//! The shell is root in namespaces of its own: /usr, /etc and /var are writable, and what it writes
-//! there is nowhere else; processes that it leaves behind end with it. So `sudo make install` and
-//! `ldconfig` are run as they stand.
+//! The shell is root in namespaces of its own. It can write to /usr, /etc and /var, but only in
+//! temporary layers, and its processes end with it. So `sudo make install` and `ldconfig` run as
+//! they are written.
 
 mod support;
 
@@ -34,20 +34,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::{attempt, cc, has, ours, report, root, run, scratch, skip, text};
 
-/// What the commands of a document need besides a C compiler and make.
+/// The programs that the commands of a document need, apart from a C compiler and make.
 const NEEDS: [(&str, &[&str]); 3] = [
     ("README.md", &["fio", "pkg-config"]),
     ("docs/switching.md", &["fio", "ldd"]),
     ("docs/troubleshooting.md", &["fio", "strace"]),
 ];
 
-/// Made by `make bench`, which takes long and is right only on a quiet machine.
-const MADE_BY_BENCH: &str = "docs/benchmarks.svg";
+/// Written by `make bench`, which takes long and measures correctly only on a quiet machine.
+const WRITTEN_BY_BENCH: &str = "docs/benchmarks.svg";
 
-/// What is proven, and by what; commands write their results into it.
-const SHEET: &str = "docs/testing.md";
+/// The page whose table lists all checks; commands write their results to it.
+const TESTING_PAGE: &str = "docs/testing.md";
 
-/// The target in the sheet that writes a page of its own, and does it always.
+/// The target in that table that always writes to a page of its own.
 const WRITES_ITS_OWN_PAGE: &str = "bench";
 
 /// What a comment before a block may begin with.
@@ -59,8 +59,8 @@ fn documents() -> Vec<String> {
         for entry in std::fs::read_dir(directory).expect("the checkout can be read") {
             let path = entry.expect("the checkout can be read").path();
             let name = path.file_name().expect("below it").to_string_lossy();
-            let passed_over = ["target", "build", "vendor"].contains(&&*name);
-            if path.is_dir() && !path.is_symlink() && !passed_over && !name.starts_with('.') {
+            let skipped = ["target", "build", "vendor"].contains(&&*name);
+            if path.is_dir() && !path.is_symlink() && !skipped && !name.starts_with('.') {
                 walk(&path, found);
             } else if name.ends_with(".md") {
                 let path = path.strip_prefix(root()).expect("below it");
@@ -82,7 +82,7 @@ struct Block {
     line: usize,
     language: String,
     text: String,
-    /// What the comments before it say.
+    /// The comments before it.
     marks: Vec<String>,
 }
 
@@ -144,15 +144,15 @@ struct Step {
     is_example: bool,
 }
 
-/// The commands of a console block, each with what it prints.
+/// The commands of a console block, each with its output.
 fn steps(block: &Block) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let is_example = block.mark("example output").is_some();
-    let unseen = block
+    let hidden = block
         .marks
         .iter()
         .filter_map(|mark| mark.strip_prefix("first: "));
-    steps.extend(unseen.map(|command| Step {
+    steps.extend(hidden.map(|command| Step {
         line: block.line,
         command: command.to_string(),
         output: "...\n".to_string(),
@@ -193,7 +193,7 @@ fn steps(block: &Block) -> Vec<Step> {
     steps
 }
 
-/// Lines with every figure and name of a day or month taken out, and any run of blanks as one.
+/// The lines with `#` for every figure and name of a day or month, and one space for any blanks.
 fn without_figures(output: &str) -> Vec<String> {
     let names = [
         "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", "Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -234,7 +234,8 @@ fn compare(step: &Step, printed: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The checkout as a reader has it after `make`, without what tests and other builds left in it.
+/// Copies the checkout as a reader has it after `make`, without the files of tests and other
+/// builds.
 fn copy_checkout(to: &Path) {
     ours();
     let mut copy = Command::new("cp");
@@ -263,9 +264,9 @@ fn copy_checkout(to: &Path) {
         ));
 }
 
-/// Namespaces of its own, and the directories that installing writes to, under layers that go away
-/// with them. $1 is a scratch directory with the copy of the checkout in it.
-const ALONE: &str = r#"set -e
+/// Puts layers over the directories that installing writes to; they end with the namespace. $1 is a
+/// scratch directory with the copy of the checkout in it.
+const SET_UP_NAMESPACE: &str = r#"set -e
 mkdir "$1/layers" "$1/tmp"
 mount -t tmpfs tmpfs "$1/layers"
 mount --bind "$1/checkout" /mnt
@@ -283,10 +284,10 @@ sudo() { "$@"; }
 exec < /dev/null
 "#;
 
-/// Ends what a command printed, with its status; no document prints this byte.
+/// Stands around each command's status, after its output; no document prints this byte.
 const MARK: char = '\u{1}';
 
-/// The reader's shell, with one script in it. None if there are no namespaces to be had.
+/// Runs a script in the reader's shell. None if namespaces are not available.
 fn shell(script: &str) -> Option<String> {
     let place = scratch();
     let checkout = place.path().join("checkout");
@@ -294,31 +295,32 @@ fn shell(script: &str) -> Option<String> {
     copy_checkout(&checkout);
     let file = place.path().join("script");
     let is_root = text(&run(Command::new("id").arg("-u")).stdout).trim() == "0";
-    let mut alone = Command::new("timeout");
-    alone.args(["--kill-after=10", "300", "unshare"]);
-    alone.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    let mut unshare = Command::new("timeout");
+    unshare.args(["--kill-after=10", "300", "unshare"]);
+    unshare.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
     if !is_root {
-        alone.args(["--user", "--map-root-user"]);
+        unshare.args(["--user", "--map-root-user"]);
     }
-    alone.arg("bash").arg(&file).arg(place.path());
+    unshare.arg("bash").arg(&file).arg(place.path());
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("CARGO") || name.starts_with("LD_") || name.starts_with("MAKE") {
-            alone.env_remove(name);
+            unshare.env_remove(name);
         }
     }
-    alone.env("LC_ALL", "C").env("HOME", "/mnt");
+    unshare.env("LC_ALL", "C").env("HOME", "/mnt");
 
-    std::fs::write(&file, ALONE).expect("scratch is writable");
-    if !attempt(&mut alone).status.success() {
+    std::fs::write(&file, SET_UP_NAMESPACE).expect("scratch is writable");
+    if !attempt(&mut unshare).status.success() {
         return None;
     }
     for made in ["layers", "tmp"] {
         std::fs::remove_dir_all(place.path().join(made)).expect("only this test is there");
     }
-    std::fs::write(&file, format!("{ALONE}exec 2>&1\n{script}")).expect("scratch is writable");
-    let output = attempt(&mut alone);
-    assert!(output.status.success(), "{}", report(&alone, &output));
+    std::fs::write(&file, format!("{SET_UP_NAMESPACE}exec 2>&1\n{script}"))
+        .expect("scratch is writable");
+    let output = attempt(&mut unshare);
+    assert!(output.status.success(), "{}", report(&unshare, &output));
     Some(text(&output.stdout))
 }
 
@@ -364,7 +366,7 @@ fn run_document(document: &str) -> Result<(), Failed> {
     let Some(printed) = shell(&script) else {
         skip(
             document,
-            "no namespaces: not root, and not allowed to be it among ourselves",
+            "no namespaces: not root, and user namespaces are not allowed",
         );
         return Ok(());
     };
@@ -375,7 +377,7 @@ fn run_document(document: &str) -> Result<(), Failed> {
             Failed::from(format!("{place}: $ {}\n{why}", step.command))
         };
         let (Some(output), Some(status)) = (parts.next(), parts.next()) else {
-            return Err(fail(format!("it did not come to an end: {printed}")));
+            return Err(fail(format!("it did not finish: {printed}")));
         };
         if status != "0" {
             return Err(fail(format!("status {status}: {output}")));
@@ -385,7 +387,7 @@ fn run_document(document: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Whether the shell understands the commands, without running them.
+/// Checks the grammar of the commands without running them.
 fn check_grammar(place: &str, steps: &[Step]) -> Result<(), Failed> {
     let script: Vec<_> = steps.iter().map(|step| step.command.as_str()).collect();
     let mut shell = Command::new("bash");
@@ -397,7 +399,7 @@ fn check_grammar(place: &str, steps: &[Step]) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Blocks that are not commands.
+/// Checks the blocks that are not commands.
 fn check_other_blocks(document: &str) -> Result<(), Failed> {
     for block in blocks(document) {
         let place = format!("{document}:{}", block.line);
@@ -406,14 +408,14 @@ fn check_other_blocks(document: &str) -> Result<(), Failed> {
             "ini" => check_unit(&place, &block.text),
             "dockerfile" => check_dockerfile(&place, &block.text),
             "c" => compile(&place, &block.text),
-            other => Err(format!("{place}: nobody checks a block in \"{other}\"").into()),
+            other => Err(format!("{place}: no check for a block in \"{other}\"").into()),
         }?;
     }
     Ok(())
 }
 
-/// A drop-in of a unit, which systemd itself reads: it names what it does not know. The first line
-/// of the block says which file it is.
+/// Has systemd check a drop-in of a unit: it reports settings that it does not know. The first line
+/// of the block is the file's name.
 fn check_unit(place: &str, unit: &str) -> Result<(), Failed> {
     if !has("systemd-analyze") {
         skip(place, "systemd-analyze is not installed");
@@ -423,12 +425,12 @@ fn check_unit(place: &str, unit: &str) -> Result<(), Failed> {
         .lines()
         .next()
         .and_then(|line| line.strip_prefix("# /etc/systemd/system/"));
-    let file = file.ok_or(format!("{place}: no name of a file"))?;
+    let file = file.ok_or(format!("{place}: no file name in the first line"))?;
     let directory = scratch();
     let drop_in = directory.path().join(file);
     let (of, _) = file
         .split_once(".d/")
-        .ok_or(format!("{place}: {file} is no drop-in"))?;
+        .ok_or(format!("{place}: {file} is not a drop-in"))?;
     std::fs::create_dir_all(drop_in.parent().expect("it has one")).expect("scratch is writable");
     std::fs::write(&drop_in, unit).expect("scratch is writable");
     let main = directory.path().join(of);
@@ -438,7 +440,7 @@ fn check_unit(place: &str, unit: &str) -> Result<(), Failed> {
         .args(["verify", "--man=no", "--recursive-errors=no"])
         .arg(&main);
     let output = attempt(&mut verify);
-    // Other units of this machine may have faults of their own.
+    // Other units of this machine may have faults too.
     let said = text(&output.stderr);
     match said
         .lines()
@@ -449,8 +451,8 @@ fn check_unit(place: &str, unit: &str) -> Result<(), Failed> {
     }
 }
 
-/// Which instructions there are, and that what RUN gives to the shell is shell. There is no tool
-/// for more that works without a container engine.
+/// Checks the names of the instructions, and the shell's grammar after RUN. No tool can check more
+/// without a container engine.
 fn check_dockerfile(place: &str, file: &str) -> Result<(), Failed> {
     for line in file
         .lines()
@@ -493,9 +495,9 @@ fn compile(place: &str, code: &str) -> Result<(), Failed> {
     }
 }
 
-/// The names by which a heading can be linked to.
+/// The anchors of a document's headings.
 fn anchors(document: &Path) -> Vec<String> {
-    let markdown = std::fs::read_to_string(document).expect("it is there");
+    let markdown = std::fs::read_to_string(document).expect("the document exists");
     let mut anchors = Vec::new();
     let mut heading: Option<String> = None;
     for event in Parser::new(&markdown) {
@@ -537,9 +539,9 @@ fn check_links(document: &str) -> Result<(), Failed> {
             path => here.parent().expect("in a directory").join(path),
         };
         if !target.exists() {
-            if target.ends_with(MADE_BY_BENCH) {
+            if target.ends_with(WRITTEN_BY_BENCH) {
                 skip(
-                    &format!("the link to {MADE_BY_BENCH}"),
+                    &format!("the link to {WRITTEN_BY_BENCH}"),
                     "make bench was not run",
                 );
                 continue;
@@ -553,33 +555,33 @@ fn check_links(document: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What docs/testing.md has a row for, between its markers: the first code in the second cell,
+/// What docs/testing.md has rows for, between its markers: the first code in the second cell,
 /// where scripts/shared/record.sh looks for it.
-fn sheet() -> Vec<String> {
-    let table = table_of_sheet();
+fn rows_of_table() -> Vec<String> {
+    let table = results_table();
     let rows = table
         .lines()
         .filter(|line| line.starts_with("| ") && line.contains('`'));
     let keys = rows.map(|row| {
         let row = row.replace("\\|", "\u{1}");
         let cells: Vec<_> = row.split('|').collect();
-        assert_eq!(cells.len(), 7, "{SHEET}: five cells in {row}");
+        assert_eq!(cells.len(), 7, "{TESTING_PAGE}: five cells in {row}");
         let key = cells[2].split('`').nth(1);
-        key.unwrap_or_else(|| panic!("{SHEET}: by what is {row}?"))
+        key.unwrap_or_else(|| panic!("{TESTING_PAGE}: no code in the second cell of {row}"))
             .to_string()
     });
     keys.collect()
 }
 
-fn table_of_sheet() -> String {
-    let page = read(SHEET);
+fn results_table() -> String {
+    let page = read(TESTING_PAGE);
     let inside = page
         .split_once("<!-- recorded: begin -->")
         .and_then(|(_, rest)| rest.split_once("<!-- recorded: end -->"));
     inside.expect("the page has its markers").0.to_string()
 }
 
-/// Names of targets in the Makefile, by how they are recorded.
+/// Names of the Makefile's targets: all, and those that record their result.
 struct Targets {
     all: Vec<String>,
     recorded: Vec<String>,
@@ -607,7 +609,7 @@ fn targets() -> Targets {
     Targets { all, recorded }
 }
 
-/// What `make` would run for a target.
+/// The commands that `make` would run for a target.
 fn would_run(target: &str, record: &str) -> Result<String, Failed> {
     let mut make = Command::new("make");
     make.current_dir(root())
@@ -621,16 +623,18 @@ fn would_run(target: &str, record: &str) -> Result<String, Failed> {
     }
 }
 
-/// Every command in the table is a target that writes its row if it is asked to, and only then.
-fn sheet_has_targets() -> Result<(), Failed> {
+/// Every command in the table is a target that writes its row with RECORD=1, and only then.
+fn rows_are_of_targets() -> Result<(), Failed> {
     let known = targets().all;
-    let rows = sheet();
+    let rows = rows_of_table();
     for row in &rows {
         let Some(target) = row.strip_prefix("make ") else {
             continue;
         };
         if !known.iter().any(|name| name == target) {
-            return Err(format!("{SHEET}: make {target} is no target of the Makefile").into());
+            return Err(
+                format!("{TESTING_PAGE}: make {target} is not a target of the Makefile").into(),
+            );
         }
         let recorder = format!("scripts/shared/record.sh {target} ");
         let asked = would_run(target, "RECORD=1")?;
@@ -639,19 +643,19 @@ fn sheet_has_targets() -> Result<(), Failed> {
         }
         let not_asked = would_run(target, "RECORD=")?;
         if not_asked.contains("record.sh") {
-            return Err(format!("make {target} records unasked: {not_asked}").into());
+            return Err(format!("make {target} records without RECORD=1: {not_asked}").into());
         }
     }
     let made = rows.iter().filter(|row| row.starts_with("make ")).count();
     match made {
-        0..=9 => Err(format!("{SHEET}: only {made} rows of commands").into()),
+        0..=9 => Err(format!("{TESTING_PAGE}: only {made} rows of commands").into()),
         _ => Ok(()),
     }
 }
 
 /// Every check of the Makefile has one row.
-fn targets_are_in_sheet() -> Result<(), Failed> {
-    let rows = sheet();
+fn checks_have_rows() -> Result<(), Failed> {
+    let rows = rows_of_table();
     let Targets { all, recorded } = targets();
     let checks = all.iter().filter(|target| target.ends_with("-check"));
     let mut seen = 0;
@@ -661,7 +665,7 @@ fn targets_are_in_sheet() -> Result<(), Failed> {
             .filter(|row| row.strip_prefix("make ") == Some(target))
             .count();
         if count != 1 {
-            return Err(format!("{SHEET}: make {target} has {count} rows").into());
+            return Err(format!("{TESTING_PAGE}: make {target} has {count} rows").into());
         }
         seen += 1;
     }
@@ -671,10 +675,11 @@ fn targets_are_in_sheet() -> Result<(), Failed> {
     }
 }
 
-/// Every test program has one row, every other file in tests/ is named, and no row is of another.
-fn test_files_are_in_sheet() -> Result<(), Failed> {
-    let rows = sheet();
-    let table = table_of_sheet();
+/// Every test program has one row, every other file in tests/ is named, and no row is of a file
+/// that does not exist.
+fn test_files_have_rows() -> Result<(), Failed> {
+    let rows = rows_of_table();
+    let table = results_table();
     let mut programs = Vec::new();
     for entry in std::fs::read_dir(root().join("tests")).expect("the checkout can be read") {
         let path = entry.expect("the checkout can be read").path();
@@ -688,7 +693,7 @@ fn test_files_are_in_sheet() -> Result<(), Failed> {
         let name = file.strip_prefix(root()).expect("below it");
         let name = name.display().to_string();
         if !table.contains(&format!("[`{name}`](../{name})")) {
-            return Err(format!("{SHEET}: {name} is not in the table").into());
+            return Err(format!("{TESTING_PAGE}: {name} is not in the table").into());
         }
         if name.ends_with(".rs") {
             programs.push(name);
@@ -702,7 +707,9 @@ fn test_files_are_in_sheet() -> Result<(), Failed> {
     programs.sort();
     match of_files == programs {
         true => Ok(()),
-        false => Err(format!("{SHEET}: rows {of_files:?}, test programs {programs:?}").into()),
+        false => {
+            Err(format!("{TESTING_PAGE}: rows {of_files:?}, test programs {programs:?}").into())
+        }
     }
 }
 
@@ -722,14 +729,14 @@ fn main() {
             trials.push(Trial::test(name, move || check(&document)));
         }
     }
-    type OfSheet = fn() -> Result<(), Failed>;
-    let of_sheet: [(&str, OfSheet); 3] = [
-        ("commands of the table", sheet_has_targets),
-        ("checks of the Makefile", targets_are_in_sheet),
-        ("test files", test_files_are_in_sheet),
+    type OfTable = fn() -> Result<(), Failed>;
+    let of_table: [(&str, OfTable); 3] = [
+        ("commands of the table", rows_are_of_targets),
+        ("checks of the Makefile", checks_have_rows),
+        ("test files", test_files_have_rows),
     ];
-    for (name, check) in of_sheet {
-        trials.push(Trial::test(format!("{SHEET}: {name}"), check));
+    for (name, check) in of_table {
+        trials.push(Trial::test(format!("{TESTING_PAGE}: {name}"), check));
     }
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -1,5 +1,5 @@
-//! What distributions demand of a shared library, read from the file that `make` builds; and that
-//! the reading finds each fault in a library that is linked without care.
+//! What distributions demand of a shared library, checked in the file that `make` builds. The
+//! checks must find each fault in a library that is linked carelessly.
 
 mod support;
 
@@ -12,7 +12,7 @@ fn readelf(option: &str, file: &Path) -> String {
     text(&run(Command::new("readelf").args(["-W", option]).arg(file)).stdout)
 }
 
-/// The marks that an object must carry to be mapped with the processor's protection of jumps.
+/// The marks that an object needs for the processor to protect its indirect jumps.
 fn marks() -> &'static [&'static str] {
     match architecture() {
         "x86_64" => &["IBT", "SHSTK"],
@@ -35,11 +35,11 @@ fn missing_marks(file: &Path, faults: &mut BTreeSet<String>) {
     faults.extend(found.difference(&marks).map(|mark| format!("also {mark}")));
 }
 
-/// Everything that a distribution would complain of.
+/// All faults that a distribution would report.
 fn faults(library: &Path) -> BTreeSet<String> {
     let mut faults = BTreeSet::new();
-    let mut fault = |is_there: bool, what: &str| {
-        if is_there {
+    let mut fault = |present: bool, what: &str| {
+        if present {
             faults.insert(what.to_string());
         }
     };
@@ -53,7 +53,7 @@ fn faults(library: &Path) -> BTreeSet<String> {
     let segments = readelf("--segments", library);
     let segment = |name: &str| segments.lines().find(|line| line.contains(name));
     fault(segment("GNU_RELRO").is_none(), "no RELRO");
-    // Executable unless it says otherwise.
+    // The stack is executable unless this header says otherwise.
     let stack = segment("GNU_STACK");
     fault(
         stack.map_or(true, |line| line.contains("RWE")),
@@ -62,7 +62,7 @@ fn faults(library: &Path) -> BTreeSet<String> {
     let load = segments.lines().filter(|line| line.contains(" LOAD "));
     fault(
         load.clone().count() == 0
-            // SPARC's calls of other libraries go through code that the loader writes.
+            // On SPARC, calls of other libraries go through code that the loader writes.
             || !architecture().starts_with("sparc")
                 && load.clone().any(|line| line.contains("RWE")),
         "memory to write and execute",
@@ -71,7 +71,7 @@ fn faults(library: &Path) -> BTreeSet<String> {
     faults
 }
 
-/// Of the library of any machine; `make cross-check` runs these for each.
+/// Tests for any machine; `make cross-check` runs them for each.
 mod on_every_machine {
     use super::*;
 
@@ -91,8 +91,8 @@ mod on_every_machine {
     }
 }
 
-/// The mark alone would be a lie: every address that a program can call must be a place to arrive
-/// at.
+/// The mark alone proves nothing: every function that a program can call must begin with the
+/// instruction that permits a jump to it.
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn every_export_begins_with_endbr64() {

@@ -1,5 +1,5 @@
-//! `libaio.h`: generated and not stale, clean in every language that programs are written in, and
-//! the same as the original's to a compiler.
+//! `libaio.h` is up to date with its source, compiles without a warning in every language and
+//! standard that programs are written in, and has the original's types and layout.
 
 mod support;
 
@@ -30,7 +30,7 @@ fn generated_files_are_not_stale() {
     }
 }
 
-/// The header twice, and a use of every inline function, alone in a file: nothing else included.
+/// Includes the header twice and no other header, and uses every inline function.
 const CLIENT: &str = r#"
 #include <libaio.h>
 #include <libaio.h>
@@ -57,14 +57,14 @@ int use_all(io_context_t ctx, struct iocb *iocb, const struct iovec *vec, char *
 }
 "#;
 
-/// Every compiler, language and standard that programs are written in, without a complaint.
+/// Compiles code with every compiler, language and standard; a warning is an error.
 fn compiles_clean(place: &Path, what: &str, code: &str, options: &[&str]) {
     let c = place.join("client.c");
     let cpp = place.join("client.cc");
     std::fs::write(&c, code).expect("scratch is writable");
     std::fs::write(&cpp, code).expect("scratch is writable");
-    // From gnu99 and C++11 on also pedantically: the ABI has `long long`, which is younger than
-    // the others.
+    // With -Wpedantic only from gnu99 and C++11 on: the ABI has `long long`, which the older
+    // standards do not have.
     let c_standards = [
         ("gnu89", false),
         ("gnu99", true),
@@ -94,7 +94,7 @@ fn compiles_clean(place: &Path, what: &str, code: &str, options: &[&str]) {
                 .arg(format!("-std={standard}"))
                 .args(["-Wall", "-Wextra", "-Werror"])
                 .args(options)
-                // Not as a system directory, where compilers keep their warnings to themselves.
+                // Not with -isystem: compilers suppress warnings about system headers.
                 .arg("-I")
                 .arg(&ours().include)
                 .arg(source);
@@ -114,7 +114,7 @@ fn compiles_clean_in_every_standard() {
     compiles_clean(place.path(), "the header", CLIENT, &options);
 }
 
-/// The flags that the header defines if nobody else has, and their values in the kernel.
+/// The flags that the header defines if no other header has, and their values in the kernel.
 const FLAGS: [(&str, u32); 11] = [
     ("RWF_HIPRI", 0x1),
     ("RWF_DSYNC", 0x2),
@@ -129,14 +129,14 @@ const FLAGS: [(&str, u32); 11] = [
     ("IOCB_FLAG_IOPRIO", 2),
 ];
 
-/// Whichever of the headers that define them comes first.
+/// Other headers define these flags too; any of them may be included first.
 #[test]
-fn flags_go_with_those_of_other_headers_in_any_order() {
+fn flags_do_not_clash_with_other_headers_in_any_order() {
     let place = scratch();
-    // The kernel's structures have the names of libaio's: programs that need both do this.
+    // The kernel's structures have the same names as libaio's: programs that need both do this.
     let kernels = "#define iocb kernel_iocb\n#define io_event kernel_io_event\n\
                    #include <linux/aio_abi.h>\n#undef iocb\n#undef io_event\n";
-    // What linux/fs.h of the newest kernel has and this machine's need not.
+    // The flags as linux/fs.h of the newest kernel has them; this machine's may be older.
     let newest = place.path().join("newest.h");
     let lines = FLAGS.iter().filter(|(name, _)| name.starts_with("RWF_"));
     let lines: String = lines
@@ -144,8 +144,8 @@ fn flags_go_with_those_of_other_headers_in_any_order() {
         .collect();
     std::fs::write(&newest, format!("typedef int __kernel_rwf_t;\n{lines}"))
         .expect("scratch is writable");
-    // In the words of glibc and of linux/aio_abi.h, but in the program itself, where compilers
-    // forgive nothing.
+    // As glibc and linux/aio_abi.h define them, but in the program itself, where compilers warn of
+    // a definition that differs.
     let own: String = FLAGS
         .iter()
         .map(|(name, value)| match name.starts_with("RWF_") {
@@ -202,17 +202,17 @@ fn types_and_layout_are_the_originals() {
     let (theirs, mine) = (printed(&original.include), printed(&ours().include));
     assert!(
         theirs.lines().count() > 40,
-        "the probe says little: {theirs}"
+        "the probe prints too little: {theirs}"
     );
     assert_eq!(theirs, mine);
 }
 
-/// Of the header on any machine; `make cross-check` runs this for each.
+/// Tests for any machine; `make cross-check` runs them for each.
 mod on_every_machine {
     use super::*;
 
-    /// The same for machines whose programs may not run here: what the probe would print stands in
-    /// its assembly code as constants.
+    /// The same for machines whose programs may not run here: the values that the probe would print
+    /// are constants in its assembly code.
     #[test]
     fn layout_in_assembly_code_is_the_originals() {
         let Some(original) = original() else {
@@ -220,7 +220,7 @@ mod on_every_machine {
         };
         let place = scratch();
         let code = place.path().join("probe.s");
-        // Another machine's compiler; or this one's for its smaller machines.
+        // Another machine's compiler, or this machine's, also for 32-bit programs.
         let machines: &[&[&str]] = match foreign() {
             Some(_) => &[&[]],
             None => &[&[], &["-m32"], &["-mx32"]],
@@ -232,14 +232,17 @@ mod on_every_machine {
                 let output = attempt(compile.arg("-S").arg("-o").arg(&code));
                 if output.status.success() {
                     let code = std::fs::read_to_string(&code).expect("the compiler wrote it");
-                    // Labels around a function are numbered by how many came before it.
+                    // The labels around a function have numbers that count the functions before it.
                     let same = |line: &&str| !line.contains(".LFB") && !line.contains(".LFE");
                     compiled.push(code.lines().filter(same).collect::<Vec<_>>().join("\n"));
                 }
             }
             match &compiled[..] {
                 [theirs, mine] => {
-                    assert!(mine.lines().count() >= 200, "the probe says little: {mine}");
+                    assert!(
+                        mine.lines().count() >= 200,
+                        "the probe prints too little: {mine}"
+                    );
                     assert!(theirs == mine, "{machine:?}: another layout");
                 }
                 _ if machine.is_empty() => panic!("the probe does not compile"),
@@ -259,8 +262,8 @@ fn compile_probe(options: &[&str], include: &Path) -> Command {
     compile
 }
 
-/// What the preprocessor leaves behind: no macro that the original's header does not define, but
-/// for the flags and those of the system headers, which both include.
+/// The header defines the flags, and otherwise the same macros as the original's. (Both include
+/// system headers, which define more.)
 #[test]
 fn defines_no_other_macros() {
     let Some(original) = original() else {
@@ -285,7 +288,7 @@ fn defines_no_other_macros() {
     assert_eq!(expected, macros(&ours().include));
 }
 
-/// On 32-bit machines, a program with 64-bit times gets the functions that take them.
+/// On 32-bit machines a program with 64-bit times calls the functions that take 64-bit times.
 #[test]
 fn redirects_to_the_64_bit_time_functions() {
     let place = scratch();

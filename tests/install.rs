@@ -12,8 +12,8 @@ use support::{cc, has, make, ours, root, run, scratch, skip, text};
 fn listing(directory: &Path) -> BTreeMap<String, String> {
     fn walk(top: &Path, directory: &Path, found: &mut BTreeMap<String, String>) {
         for entry in std::fs::read_dir(directory).expect("the directory is ours") {
-            let path = entry.expect("nobody else is here").path();
-            let metadata = path.symlink_metadata().expect("nobody else is here");
+            let path = entry.expect("no other process is here").path();
+            let metadata = path.symlink_metadata().expect("no other process is here");
             let name = path.strip_prefix(top).expect("below it");
             if metadata.is_dir() {
                 walk(top, &path, found);
@@ -33,12 +33,12 @@ fn listing(directory: &Path) -> BTreeMap<String, String> {
     found
 }
 
-/// What is in man/, where a page that only names another is installed as a link to it.
+/// The pages in man/. A page that only names another is installed as a link to it.
 fn manual_pages() -> BTreeMap<String, String> {
     let pages = std::fs::read_dir(root().join("man")).expect("man/ is there");
     let pages: BTreeMap<String, String> = pages
         .map(|entry| {
-            let path = entry.expect("nobody else is here").path();
+            let path = entry.expect("no other process is here").path();
             let name = path.file_name().expect("a file").to_str().expect("ASCII");
             let (_, section) = name.rsplit_once('.').expect("a section");
             let page = std::fs::read_to_string(&path).expect("a manual page");
@@ -59,7 +59,7 @@ fn manual_pages() -> BTreeMap<String, String> {
     pages
 }
 
-/// `make` when everything is built: no tool that builds may be needed.
+/// `make install` when everything is built: it must need no tool that builds.
 fn install(place: &Path, arguments: &[&str]) {
     ours();
     let broken = ["CARGO=false", "CC=false", "OBJCOPY=false", "AR=false"];
@@ -72,7 +72,6 @@ fn install(place: &Path, arguments: &[&str]) {
 #[test]
 fn installs_exactly_these_files_and_removes_them() {
     let place = scratch();
-    // A careless umask is not to reach the installed files.
     let directories = ["libdir=/usr/lib/here", "includedir=/usr/include/there"];
     install(place.path(), &directories);
     let mut expected: BTreeMap<String, String> = [
@@ -87,7 +86,7 @@ fn installs_exactly_these_files_and_removes_them() {
     .into();
     expected.extend(manual_pages());
     assert_eq!(listing(place.path()), expected);
-    // Again, over itself.
+    // Once more, over the installed files.
     install(place.path(), &directories);
     assert_eq!(listing(place.path()), expected);
     run(make("uninstall")
@@ -104,7 +103,7 @@ fn builds_nothing_that_is_up_to_date() {
 }
 
 #[test]
-fn pkg_config_knows_it() {
+fn pkg_config_finds_the_library() {
     if !has("pkg-config") {
         return skip("pkg-config", "not installed");
     }

@@ -1,5 +1,5 @@
 //! The bill of materials says what is in the library and in the release. Licences are judged by
-//! cargo-deny, in `make licences`; a test here looks at the crates that it does not see.
+//! cargo-deny, in `make licences`; a test here checks the crates that cargo-deny does not see.
 
 mod support;
 
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use support::{has, root, run, skip, text};
 
-/// `scripts/release/sbom.sh`, asked by a filter of jq: a line for each answer.
+/// The output of `scripts/release/sbom.sh` through a filter of jq, by lines.
 fn ask(kind: &str, filter: &str) -> BTreeSet<String> {
     let script = "scripts/release/sbom.sh \"$1\" | jq -r \"$2\"";
     let output = run(Command::new("bash")
@@ -65,7 +65,7 @@ fn the_library_is_this_crate_and_libc_and_core() {
         ask("library", ".components[] | .name + \" \" + .scope"),
         set(["core required", "libc required"])
     );
-    // No macros, and nothing that only builds.
+    // No procedural macros, and no crates that only the build needs.
     let tree = run(Command::new(env!("CARGO"))
         .args(["tree", "--locked", "--edges=normal,build", "--prefix=none"])
         .args(["--no-default-features", "--features=versioned"])
@@ -97,9 +97,9 @@ fn the_release_lists_every_crate_of_the_lock() {
 }
 
 /// Cargo.lock names crates that no feature of ours brings in; the release has them in vendor/. They
-/// are in no build, so cargo-deny passes them over.
+/// are in no build, so cargo-deny ignores them.
 #[test]
-fn crates_that_no_build_uses_may_be_had_under_mit() {
+fn crates_that_no_build_uses_are_available_under_mit() {
     if !jq_is_here() {
         return;
     }
@@ -120,7 +120,7 @@ fn crates_that_no_build_uses_may_be_had_under_mit() {
         .map(|line| line.split_once(": ").expect("written so above"))
         .filter(|(name, _)| !used.contains(*name))
         .collect();
-    // Most are used: the names are written in the same way.
+    // More would mean that the two commands write names in different ways.
     assert!(unused.len() < 10, "{unused:?}");
     for (name, licence) in unused {
         assert!(
@@ -130,8 +130,8 @@ fn crates_that_no_build_uses_may_be_had_under_mit() {
     }
 }
 
-/// Cargo reads the manifests of all vendored crates, whatever it builds, and an old one stops at
-/// one that is too new.
+/// Cargo reads the manifests of all vendored crates, whatever it builds, and an old cargo fails at
+/// a manifest that is too new for it.
 #[test]
 fn the_oldest_rust_can_read_every_crate() {
     if !has("jq") {

@@ -1,4 +1,4 @@
-//! Every way in which a program gets the library into itself, with every linker that is here.
+//! Every way to link a program with the library, with every linker that is installed.
 
 mod support;
 
@@ -14,7 +14,7 @@ const ANSWERS: &str = "io_setup = 0\n\
     io_submit = 1\nio_getevents = 1, res 8, the request\n\
     read back: libaio\nio_destroy = 0\n";
 
-/// For each linker, with the driver's option that chooses it.
+/// Runs a test for each linker, with the compiler's option that chooses it.
 fn with_each_linker(test: impl Fn(&str)) {
     for linker in LINKERS {
         if has(format!("ld.{linker}")) {
@@ -70,7 +70,7 @@ fn into_executables() {
     }
     with_each_linker(|linker| {
         for kind in &kinds {
-            // lld does not load gcc's plugin, and gold does not know static PIEs.
+            // lld does not load gcc's plugin, and gold does not support static PIEs.
             if linker.ends_with("lld") && kind.contains(&"-flto")
                 || linker.ends_with("gold") && kind.contains(&"-static-pie")
             {
@@ -123,7 +123,7 @@ fn the_archive_into_another_shared_object() {
     });
 }
 
-/// Two Rust libraries in one program bring two panic handlers, if they are visible.
+/// Two Rust libraries in one program clash if their panic handlers are visible.
 #[test]
 fn the_archive_next_to_another_rust_library() {
     let place = scratch();
@@ -163,7 +163,7 @@ fn the_archive_next_to_another_rust_library() {
     });
 }
 
-/// A program may have a function of a name that it does not want from the library.
+/// A program may define a function with the name of a library function that it does not use.
 #[test]
 fn the_archive_yields_to_the_programs_own_functions() {
     let place = scratch();

@@ -1,13 +1,13 @@
-//! All interleavings of the lock's protocol, by loom: src/context/lock.rs and entry.rs themselves,
-//! over loom's atomics, with a model of the kernel and of the ring.
+//! All interleavings of the lock's protocol, explored by loom. It runs src/context/lock.rs and
+//! entry.rs over loom's atomics, with a model of the kernel and of the ring.
 //!
-//! What only one thread may touch at a time (the head, the mapping) is in loom's cells, which fail
-//! when two threads touch them at once or without ordering between them; so is each event's slot,
-//! which a completion may overwrite once it is behind the head.
+//! Data that only one thread may access at a time is in loom's cells: the head, the mapping, and
+//! each event's slot, which a completion may overwrite once the head has passed it. A test fails if
+//! two threads access a cell at once or without ordering.
 //!
-//! A restartable section is a piece of code under its thread's mutex, and `membarrier(2)` locks and
-//! unlocks the mutex of every thread: then each section either has committed or begins later. (A
-//! section that the kernel aborts and restarts is one that begins later.)
+//! A restartable section is code that runs while its thread holds a mutex. `membarrier(2)` locks
+//! and unlocks the mutex of every thread: afterwards each section has either committed or begins
+//! later. (A section that the kernel aborts and restarts is one that begins later.)
 
 // The library uses all of it.
 #[allow(dead_code)]
@@ -16,11 +16,13 @@ mod entry;
 #[allow(dead_code)]
 #[path = "../src/context/lock.rs"]
 mod lock;
+#[path = "support/model.rs"]
+mod model;
 #[path = "support/no_lock.rs"]
 mod no_lock;
 #[path = "../src/sys/restartable/section.rs"]
 mod restartable;
-/// Where lock.rs looks for a section's outcome.
+/// The path by which lock.rs names `Section`.
 mod sys {
     pub(crate) use super::restartable;
 }
@@ -31,20 +33,19 @@ use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
+use model::model;
 use no_lock::{Checked, NoLock};
 use restartable::Section;
-use std::io::Write as _;
-use std::time::{Duration, Instant};
 
 const RING: usize = 0x7000;
 const OTHER_RING: usize = 0x9000;
 /// Slots of the ring. One stays free, so a third completion waits for the first to be taken.
 const NR: usize = 3;
-/// As many threads as loom has.
+/// The most threads that loom can run.
 const THREADS: usize = 5;
 
 loom::lazy_static! {
-    /// Held by a thread in a section.
+    /// A thread holds its own while it is in a section.
     static ref SECTIONS: [Mutex<()>; THREADS] = [(); THREADS].map(Mutex::new);
 }
 
@@ -73,8 +74,8 @@ impl Word for AtomicUsize {
         if self.load(Ordering::Relaxed) != owned {
             return Section::NotOwner;
         }
-        // A plain store in the library. It overwrites the word as this thread left it, which is
-        // what a swap does; loom would not order a store after the exchange that it overwrites.
+        // A plain store in the library, which overwrites the word as this thread left it. Here it
+        // must be a swap: loom would not order a store after the exchange that it overwrites.
         self.swap(value, Ordering::Release);
         Section::Done
     }
@@ -99,13 +100,13 @@ impl Checked for AtomicUsize {
     }
 }
 
-/// A word whose kernel does not restart sections although it says so.
+/// A word whose kernel claims to restart sections, and does not.
 struct NoBarrier(AtomicUsize);
-/// A word whose kernel refuses to restart sections, and says so.
+/// A word whose kernel cannot restart sections, and says so.
 struct Refusing(AtomicUsize);
-/// A word whose kernel says that it restarts sections, but refuses.
+/// A word whose kernel says that it can restart sections, but fails.
 struct Failing(AtomicUsize);
-/// A word whose last sections are always aborted.
+/// A word whose `store_if` sections, which release the lock, are always aborted.
 struct Aborting(AtomicUsize);
 
 macro_rules! like_loom {
@@ -186,8 +187,8 @@ struct Ring {
     slots: [UnsafeCell<u32>; NR],
     /// The kernel's lock, and whether the context is alive.
     kernel: Mutex<bool>,
-    /// What the completer knows of the head: the kernel reads it with an acquire, which the model
-    /// cannot, because the head is in a cell. Stored by whoever moves the head, after the fact.
+    /// The head as the completer sees it. The kernel reads the head itself, with acquire. The model
+    /// cannot, since the head is in a cell: a thread that has moved the head stores it here.
     seen_head: AtomicUsize,
 }
 
@@ -214,8 +215,8 @@ impl Ring {
         true
     }
 
-    /// What the kernel does, and what an owner's two sections do in turn. The head must be theirs
-    /// alone.
+    /// Takes events, as the kernel does, and an owner's second section. No other thread may access
+    /// the head meanwhile.
     fn take(&self, at_most: usize) -> Vec<u32> {
         let mut head = self.head.with_mut(|head| unsafe { *head });
         let tail = self.tail.load(Ordering::Acquire);
@@ -229,35 +230,35 @@ impl Ring {
         events
     }
 
-    /// An owner's sections: what it reads first, and then the copy, which ends with the head.
+    /// An owner's two sections: one reads head and tail, one copies the events and stores the head.
     fn take_as_owner<W: Word<Area = usize> + Checked>(
         &self,
         owner: &Owner<'_, W>,
         at_most: usize,
     ) -> Result<Vec<u32>, Section> {
         let (word, owned, area) = owner.condition();
-        let look = || {
+        let begin_section = || {
             let section = SECTIONS[area].lock().unwrap();
             if !word.holds(owned) {
                 return Err(Section::NotOwner);
             }
-            assert!(self.mapped.with(|mapped| unsafe { *mapped }), "fault");
+            assert!(self.mapped.with(|mapped| unsafe { *mapped }), "page fault");
             Ok(section)
         };
-        let section = look()?;
+        let section = begin_section()?;
         let head = self.head.with(|head| unsafe { *head });
         let tail = self.tail.load(Ordering::Acquire);
         drop(section);
         if head == tail {
             return Ok(Vec::new());
         }
-        let section = look()?;
+        let section = begin_section()?;
         let events = self.take(at_most);
         drop(section);
         Ok(events)
     }
 
-    /// io_getevents(2): none if the context is dead.
+    /// io_getevents(2). No events if the context is destroyed.
     fn kernel_reap(&self, at_most: usize) -> Vec<u32> {
         let alive = self.kernel.lock().unwrap();
         if *alive {
@@ -288,7 +289,7 @@ impl World<AtomicUsize> {
         Self::with_ring(|_| AtomicUsize::new(0))
     }
 
-    /// Its ring is not listed yet.
+    /// With a ring that is not listed yet.
     fn without_ring() -> Arc<Self> {
         Arc::new(World::of(|_| AtomicUsize::new(0)))
     }
@@ -299,7 +300,7 @@ fn without_lock() -> Arc<World<NoLock<AtomicUsize>>> {
 }
 
 impl<W: Word<Area = usize> + Checked + 'static> World<W> {
-    /// `word` makes the words; its argument says whether it is the lock.
+    /// `word` creates a word; its argument says whether it is the lock.
     fn of(word: impl Fn(bool) -> W) -> World<W> {
         World {
             slot: word(false),
@@ -331,7 +332,7 @@ impl<W: Word<Area = usize> + Checked + 'static> World<W> {
         }
     }
 
-    /// io_getevents() of the library, by one event; falls back to the kernel.
+    /// io_getevents() of the library for one event; falls back to the kernel.
     fn reap(&self, number: usize) -> Vec<u32> {
         let (entry, call) = (self.entry(), call_of(number));
         let mut owner = entry.lock.try_own(call, number);
@@ -367,7 +368,7 @@ impl<W: Word<Area = usize> + Checked + 'static> World<W> {
         self.reap_in_kernel(number)
     }
 
-    /// The call is left when it has the lock: by a jump, or because its thread ends.
+    /// A call that becomes the owner and never returns: a jump leaves it, or its thread ends.
     fn own_and_vanish(&self, number: usize) -> Vec<u32> {
         if let Ok(owner) = self.entry().lock.own(call_of(number), number) {
             drop(owner);
@@ -375,7 +376,7 @@ impl<W: Word<Area = usize> + Checked + 'static> World<W> {
         Vec::new()
     }
 
-    /// The same with events in its hands that it has not accounted for.
+    /// The same after the call has taken an event.
     fn take_and_vanish(&self, number: usize) -> Vec<u32> {
         let (entry, call) = (self.entry(), call_of(number));
         if let Ok(owner) = entry.lock.own(call, number) {
@@ -386,13 +387,13 @@ impl<W: Word<Area = usize> + Checked + 'static> World<W> {
         Vec::new()
     }
 
-    /// The call puts its name into the lock, in the place of an owner's, and is left by a jump
-    /// before the kernel has restarted that owner's section.
-    fn rob_and_vanish(&self, number: usize) -> Vec<u32> {
+    /// A call that replaces the owner's name in the lock by its own, and is left by a jump before
+    /// the kernel has restarted the owner's section.
+    fn take_over_and_vanish(&self, number: usize) -> Vec<u32> {
         let word = self.lock.load(Ordering::Relaxed);
-        let owner = usize::MAX << 11;
-        if word & owner != 0 {
-            // As `Lock::take_over` does. The name is that of the next call by this thread.
+        let name_bits = usize::MAX << 11;
+        if word & name_bits != 0 {
+            // As `Lock::take_over` does. It is the name of this thread's next call, too.
             let name = OURS | (number * 4096) >> 3 << 11;
             let _ = self
                 .lock
@@ -407,8 +408,8 @@ impl<W: Word<Area = usize> + Checked + 'static> World<W> {
         events
     }
 
-    /// The same with a handle that may not be listed.
-    fn reap_what_is_found(&self, number: usize) -> Vec<u32> {
+    /// A reap with a handle that may not be listed.
+    fn reap_listed_or_not(&self, number: usize) -> Vec<u32> {
         let is_listed = || self.entry().belongs_to(RING) && self.entry().lock.is_ours();
         if is_listed() {
             return self.reap(number);
@@ -426,7 +427,7 @@ impl<W: Word<Area = usize> + Checked + 'static> World<W> {
         }
     }
 
-    /// A call that must go into the kernel.
+    /// A call that must enter the kernel.
     fn reap_in_kernel(&self, number: usize) -> Vec<u32> {
         match self.entry().enter(RING, call_of(number)) {
             Ok(Some(reader)) => self.reap_as(reader),
@@ -462,32 +463,10 @@ impl<W: Word<Area = usize> + Checked + 'static> World<W> {
     }
 }
 
-/// All interleavings with so many preemptions, or as far as that goes in the time; in the long form
-/// one preemption more and more time. Prints which models were cut.
-fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
-    let long = std::env::var_os("LIBAIO_RS_LONG").is_some();
-    let time = Duration::from_secs(if long { 120 } else { 8 });
-    let preemptions = preemptions + long as usize;
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.max_branches = 10_000;
-    builder.max_duration = Some(time);
-    let begin = Instant::now();
-    builder.check(body);
-    let elapsed = begin.elapsed();
-    let all = if elapsed < time { "all" } else { "not all" };
-    // Straight to the terminal: `make check` counts these lines.
-    let _ = writeln!(
-        std::io::stdout(),
-        "MODEL {all} interleavings with {preemptions} preemptions in {} s: {}",
-        elapsed.as_secs(),
-        std::thread::current().name().unwrap_or("?")
-    );
-}
-
 type Reaper<W> = fn(&World<W>, usize) -> Vec<u32>;
 
-/// Starts a thread for each, completes events beside them, and returns what was taken, by whom.
+/// Runs each reaper in a thread of its own, completes events meanwhile, and returns those that were
+/// taken. Panics if one was taken twice or, from a ring that is still alive, not at all.
 fn run<W: Word<Area = usize> + Checked + Send + Sync + 'static>(
     world: &Arc<World<W>>,
     events: u32,
@@ -550,7 +529,7 @@ fn two_reapers_beside_a_destroyer() {
 }
 
 #[test]
-fn everybody_at_once() {
+fn all_kinds_of_calls_at_once() {
     model(0, || {
         let world = World::new();
         run(
@@ -566,7 +545,7 @@ fn everybody_at_once() {
     });
 }
 
-/// A poll looks without the lock. It finds the ring empty only when the take is done.
+/// A poll reads the ring without the lock. It must find it empty only after the take.
 #[test]
 fn a_poll_beside_a_take() {
     model(3, || {
@@ -584,7 +563,7 @@ fn a_poll_beside_a_take() {
     });
 }
 
-/// A ring is destroyed, and its entry goes to another, while a call for it is on its way.
+/// A ring is destroyed, and its entry bound to another ring, while a call for it is under way.
 #[test]
 fn an_entry_that_changes_its_ring() {
     model(1, || {
@@ -594,19 +573,20 @@ fn an_entry_that_changes_its_ring() {
             1,
             &[World::reap, World::reap_in_kernel, |world, number| {
                 world.destroy(number);
-                let given = world.bind(OTHER_RING);
-                // Not while anybody is counted; and then calls for the first ring are turned away.
-                assert!(!given || world.entry().is_live(OTHER_RING));
+                let bound = world.bind(OTHER_RING);
+                // Not while a reader is counted. Once bound, calls for the first ring are refused.
+                assert!(!bound || world.entry().is_live(OTHER_RING));
                 Vec::new()
             }],
         );
     });
 }
 
-/// The ring's entry goes to another ring, and its address comes back in another entry, where the
-/// threads that still use the old handle are not counted: none of them may be in the kernel then.
+/// An entry is bound to another ring, and the first ring's address comes back in another entry,
+/// which does not count the threads that still use the old handle: none of them may be in the
+/// kernel by then.
 #[test]
-fn nobody_is_in_the_kernel_for_a_ring_that_lost_its_entry() {
+fn no_reader_is_left_for_a_ring_that_lost_its_entry() {
     model(3, || {
         let world = World::new();
         let inside = Arc::new(AtomicUsize::new(0));
@@ -622,15 +602,15 @@ fn nobody_is_in_the_kernel_for_a_ring_that_lost_its_entry() {
         };
         world.destroy(2);
         if world.bind(OTHER_RING) {
-            // Whoever is counted from now on is turned away before it enters.
+            // A reader that is counted from now on is refused before it enters the kernel.
             assert_eq!(inside.fetch_add(0, Ordering::AcqRel), 0);
         }
         reaper.join().unwrap();
     });
 }
 
-/// A new ring at the address of one that is being destroyed gets its entry, and the threads that
-/// still are in the kernel for the old one are counted there.
+/// A new ring at the address of one that is being destroyed gets the same entry, which still counts
+/// the threads that are in the kernel for the old ring.
 #[test]
 fn the_same_address_again() {
     model(2, || {
@@ -646,7 +626,7 @@ fn the_same_address_again() {
     });
 }
 
-/// The same, and a thread that reaps in user space has the address in its hands meanwhile.
+/// The same while a thread reaps in user space with that address.
 #[test]
 fn the_same_address_again_beside_a_reaper() {
     model(2, || {
@@ -655,22 +635,22 @@ fn the_same_address_again_beside_a_reaper() {
     });
 }
 
-/// Handles are in the program's memory before they are listed, and other threads use them.
+/// The kernel stores a handle before it is listed, and other threads may use it at once.
 #[test]
 fn a_handle_used_before_it_is_listed() {
     fn bind(world: &World<AtomicUsize>, _: usize) -> Vec<u32> {
         assert!(world.bind(RING));
         Vec::new()
     }
-    let reap = World::reap_what_is_found;
+    let reap = World::reap_listed_or_not;
     model(2, move || _ = run(&World::without_ring(), 1, &[reap, bind]));
     model(0, move || {
         _ = run(&World::without_ring(), 1, &[reap, reap, bind])
     });
 }
 
-/// The same in a forked child, whose slots are the parent's and whose locks are wiped, and which
-/// gets a ring at an address that was its parent's.
+/// The same in a forked child: its slots are the parent's, its locks are zero, and its own ring
+/// gets the address of a ring of its parent.
 #[test]
 fn a_parents_handle_used_before_it_is_the_childs() {
     fn rebind(world: &World<AtomicUsize>, number: usize) -> Vec<u32> {
@@ -682,15 +662,15 @@ fn a_parents_handle_used_before_it_is_the_childs() {
         world.slot.store(RING, Ordering::Relaxed);
         world
     }
-    let reap = World::reap_what_is_found;
+    let reap = World::reap_listed_or_not;
     model(2, move || _ = run(&of_the_parent(), 1, &[reap, rebind]));
     model(0, move || {
         _ = run(&of_the_parent(), 1, &[reap, reap, rebind])
     });
 }
 
-/// Two threads set up a ring each, and both find the entry free. `word` is what is in the lock
-/// then.
+/// Two threads set up a ring each, and both find the entry free. `slot` and `word` are the first
+/// values of the entry's slot and lock.
 fn two_rings_for_one_entry(slot: usize, word: usize) {
     model(3, move || {
         let words = Arc::new([slot, word, 0].map(AtomicUsize::new));
@@ -706,7 +686,7 @@ fn two_rings_for_one_entry(slot: usize, word: usize) {
                     };
                     let bound = entry.bind(address, &words[2]);
                     if bound {
-                        // Calls go to it at once, and must find it as it was bound.
+                        // Calls may use it at once, and must find it as it was bound.
                         assert!(entry.belongs_to(address) && entry.lock.is_ours());
                         let reader = entry.enter(address, call_of(number + 1));
                         let reader = reader.expect("no owner").expect("its own ring");
@@ -718,7 +698,7 @@ fn two_rings_for_one_entry(slot: usize, word: usize) {
             })
             .collect();
         let bound = threads.into_iter().map(|thread| thread.join().unwrap());
-        // Each may find the other there and give way: then neither is listed.
+        // Each may see the other's ring and give up: then neither is listed.
         assert!(bound.filter(|&bound| bound).count() <= 1);
     });
 }
@@ -735,9 +715,9 @@ fn two_rings_for_an_entry_whose_ring_is_retired() {
     two_rings_for_one_entry(0x5000 + 1, OURS);
 }
 
-/// An owner whose thread has ended, or that was left by a jump, stands in nobody's way.
+/// An owner whose thread has ended, or that a jump has left, does not block other calls.
 #[test]
-fn an_owner_that_never_comes_back() {
+fn an_owner_that_never_returns() {
     let others: [Reaper<AtomicUsize>; 3] = [World::reap, World::reap_in_kernel, World::destroys];
     for other in others {
         for vanishes in [World::own_and_vanish, World::take_and_vanish] {
@@ -749,9 +729,9 @@ fn an_owner_that_never_comes_back() {
     }
 }
 
-/// The next call at the same place of the stack finds its own name in the lock.
+/// The next call at the same stack address finds its own name in the lock.
 #[test]
-fn a_call_where_another_was_left() {
+fn a_call_at_the_stack_address_of_one_that_was_left() {
     model(1, || {
         let world = World::new();
         run(
@@ -771,9 +751,9 @@ fn a_call_where_another_was_left() {
     });
 }
 
-/// Who has taken the lock from another may lose it to a third.
+/// A call that has taken the lock from an owner may lose it to a third call.
 #[test]
-fn a_robber_that_is_robbed() {
+fn a_lock_that_is_taken_over_twice() {
     model(1, || {
         let world = World::new();
         run(
@@ -784,24 +764,28 @@ fn a_robber_that_is_robbed() {
     });
 }
 
-/// Nor is a call that was left in the middle of that, before the section was restarted.
+/// A call that is left while it takes the lock over, before the owner's section was restarted, does
+/// not block other calls.
 #[test]
-fn a_robber_that_never_comes_back() {
-    fn rob_and_reap(world: &World<AtomicUsize>, number: usize) -> Vec<u32> {
-        world.rob_and_vanish(number);
+fn a_call_that_never_returns_while_it_takes_the_lock_over() {
+    fn take_over_and_reap(world: &World<AtomicUsize>, number: usize) -> Vec<u32> {
+        world.take_over_and_vanish(number);
         world.reap(number)
     }
-    fn rob_and_enter(world: &World<AtomicUsize>, number: usize) -> Vec<u32> {
-        world.rob_and_vanish(number);
+    fn take_over_and_enter(world: &World<AtomicUsize>, number: usize) -> Vec<u32> {
+        world.take_over_and_vanish(number);
         world.reap_in_kernel(number)
     }
-    for then in [rob_and_reap as Reaper<AtomicUsize>, rob_and_enter] {
+    for then in [
+        take_over_and_reap as Reaper<AtomicUsize>,
+        take_over_and_enter,
+    ] {
         model(2, move || _ = run(&World::new(), 2, &[World::reap, then]));
     }
 }
 
-/// The kernel says that it restarts sections, and does not: a call that has put its name into the
-/// lock ends without an answer, and so does its next attempt.
+/// The kernel says that it can restart sections, but fails: a call that has put its name into the
+/// lock is refused, and so is its next attempt.
 #[test]
 fn a_kernel_that_fails_to_restart_sections() {
     model(2, || {
@@ -820,7 +804,7 @@ fn a_kernel_that_fails_to_restart_sections() {
     });
 }
 
-/// The kernel restarts sections no more: calls end, and nobody takes what is not its own.
+/// The kernel no longer restarts sections: calls still return, and no call takes a lock over.
 #[test]
 fn a_kernel_that_refuses_to_restart_sections() {
     model(1, || {
@@ -840,9 +824,9 @@ fn a_kernel_that_refuses_to_restart_sections() {
     });
 }
 
-/// The section that gives the lock up is aborted: it is given up all the same.
+/// The section that releases the lock is aborted: the lock is released all the same.
 #[test]
-fn last_sections_that_are_aborted() {
+fn releases_that_are_aborted() {
     model(1, || {
         let world = World::with_ring(|_| Aborting(AtomicUsize::new(0)));
         run(&world, 2, &[World::reap, World::reap_in_kernel]);
@@ -850,7 +834,7 @@ fn last_sections_that_are_aborted() {
     });
 }
 
-/// loom reports what it finds by a panic.
+/// loom reports a fault by a panic.
 #[test]
 #[should_panic = "Causality violation"]
 fn without_the_lock_reapers_collide() {
@@ -862,14 +846,14 @@ fn without_the_lock_reapers_collide() {
 
 #[test]
 #[should_panic = "Causality violation"]
-fn without_the_lock_a_ring_goes_away_under_a_reaper() {
+fn without_the_lock_a_ring_is_unmapped_under_a_reaper() {
     model(2, || {
         let world = without_lock();
         run(&world, 0, &[World::reap, World::destroys]);
     });
 }
 
-/// Taking the lock from a thread that is in the middle of a section, without restarting that.
+/// The lock is taken from a thread in the middle of a section, and the section is not restarted.
 #[test]
 #[should_panic = "Causality violation"]
 fn without_the_barrier_reapers_collide() {
@@ -881,17 +865,17 @@ fn without_the_barrier_reapers_collide() {
 
 #[test]
 #[should_panic = "Causality violation"]
-fn without_the_barrier_a_ring_goes_away_under_a_reaper() {
+fn without_the_barrier_a_ring_is_unmapped_under_a_reaper() {
     model(3, || {
         let world = World::with_ring(|_| NoBarrier(AtomicUsize::new(0)));
         run(&world, 1, &[World::reap, World::destroys]);
     });
 }
 
-/// Not a matter of interleavings: a signal handler runs between two sections of its own thread. It
-/// takes the lock, and the interrupted call finds that out.
+/// No interleaving of threads: a signal handler runs between two sections of its own thread and
+/// takes the lock, which the interrupted call must notice.
 #[test]
-fn a_signal_handler_inside_of_a_reap() {
+fn a_signal_handler_in_the_middle_of_a_reap() {
     let handlers: [Reaper<AtomicUsize>; 4] = [
         World::reap,
         World::take_and_vanish,
@@ -915,9 +899,9 @@ fn a_signal_handler_inside_of_a_reap() {
     }
 }
 
-/// Nor this: the handler forks, and the child goes on with the reap; its locks are wiped.
+/// Likewise: the handler forks, and the child continues the reap. The child's locks are zero.
 #[test]
-fn a_child_forked_inside_of_a_reap() {
+fn a_child_forked_in_the_middle_of_a_reap() {
     model(1, || {
         let world = World::new();
         assert!(world.ring.complete(1));
@@ -938,7 +922,7 @@ fn a_child_forked_inside_of_a_reap() {
     });
 }
 
-/// A thread that never comes back from the kernel costs speed only, however many there are.
+/// Threads that never return from the kernel cost only speed, however many they are.
 #[test]
 fn threads_that_never_leave() {
     model(1, || {

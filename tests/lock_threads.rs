@@ -1,16 +1,16 @@
 //! The lock and the ring with real threads, over std's atomics and a ring in plain memory.
 //!
-//! One thread plays the device: it completes events. Others reap, each by every way there is, and
-//! now and then leave a call in the middle of it, as by a jump; one destroys the ring again and
-//! again, gives its memory back and makes a new one, whose handle the others have before it is
-//! listed, and often at the same address.
+//! One thread plays the device and completes events. Others reap, each in every way, and now and
+//! then leave a call in the middle, as a jump does. One destroys the ring again and again, frees
+//! its memory and creates a new ring, often at the same address. The others use the new handle
+//! before it is listed.
 //!
-//! In one form the restartable sections are the library's own, and the kernel restarts them. In the
-//! other they are critical sections in Rust, so that data races are seen as such: it runs under
-//! ThreadSanitizer (`make tsan`) and Miri (`make miri`), which see every access to the slots and to
-//! memory that has been given back.
+//! In `mod restartable` the restartable sections are the library's own, and the kernel restarts
+//! them. In the other tests a section is a critical section in Rust: they run under ThreadSanitizer
+//! (`make tsan`) and Miri (`make miri`), which see every access to the slots and to freed memory,
+//! and report data races.
 
-// Only the library itself is for old versions of Rust.
+// Only the library itself must compile with old versions of Rust.
 #![allow(clippy::incompatible_msrv)]
 
 // The library uses all of these.
@@ -44,24 +44,25 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU8, AtomicUsize}
 use std::thread::yield_now;
 use sys::restartable::Section;
 
-/// Whether the machine is emulated (emulation-check.sh): a system call takes so much longer
-/// there than a section that threads hardly meet in one, unless it copies more.
+/// Whether the machine is emulated (emulation-check.sh). A system call takes so much longer there
+/// than a section that threads rarely meet in a section, unless it copies more.
 const EMULATED: bool = option_env!("LIBAIO_RS_EMULATED").is_some();
-/// Slots of the ring; few, so that it goes round often.
+/// Slots of the ring; few, so that it wraps around often.
 const NR: usize = if EMULATED { 512 } else { 8 };
 const HEADER: usize = 32;
+/// How many events a call has room for.
 const ROOM: usize = if EMULATED { 64 } else { 4 };
-/// Of each test with the library's own sections; many where they seldom meet.
+/// Rounds of each test with the library's own sections; more where threads rarely meet.
 const ROUNDS: usize = if EMULATED { 100 } else { 10 };
 const EVENTS: usize = if cfg!(miri) { 400 } else { 20_000 };
-/// Numbers of threads.
+/// Threads are numbered below this.
 const THREADS: usize = 6;
 
 fn layout() -> Layout {
     Layout::from_size_align(HEADER + NR * size_of::<io_event>(), 4096).expect("small")
 }
 
-/// std's own mutex is not compiled with the sanitizer, which therefore does not know it.
+/// std's own mutex is not compiled with the sanitizer, which therefore does not see it.
 struct Mutex(AtomicBool);
 
 impl Mutex {
@@ -84,11 +85,11 @@ struct Kernel {
     /// `ctx->ring_lock` and `ctx->completion_lock`.
     ring_lock: Mutex,
     completion_lock: Mutex,
-    /// The live context. The program has it from here as soon as it is made.
+    /// The live context. The threads read it here as soon as it exists.
     ring: AtomicPtr<u8>,
 }
 
-/// `struct aio_ring`, by its words.
+/// The words of `struct aio_ring`.
 unsafe fn word<'a>(ring: *mut u8, number: usize) -> &'a AtomicU32 {
     unsafe { AtomicU32::from_ptr(ring.cast::<u32>().add(number)) }
 }
@@ -152,21 +153,21 @@ impl Kernel {
                 events.push(unsafe { (*slot(ctx, at)).data.addr() });
                 at = (at + 1) % NR;
             }
-            // Long enough for others to come between, if they could.
+            // Gives other threads time to interfere, if they can.
             yield_now();
             head.store(at as u32, Release);
             Some(events)
         })
     }
 
-    /// io_destroy(2). What was in the ring is lost, and returned.
+    /// io_destroy(2). Returns the events that were lost with the ring.
     fn destroy(&self, ctx: *mut u8) -> Vec<usize> {
         let lost = self.getevents(ctx, NR).expect("alive");
         self.ring_lock.with(|| {
             self.completion_lock
                 .with(|| self.ring.store(null_mut(), Relaxed))
         });
-        // What was completed between the two.
+        // Events that were completed between the two.
         let (mut at, end) = unsafe { (head(ctx).load(Relaxed), tail(ctx).load(Acquire)) };
         let mut all = lost;
         while at != end {
@@ -178,8 +179,8 @@ impl Kernel {
     }
 }
 
-/// A word with sections in Rust: each is its thread's mutex held, and to restart all sections is to
-/// lock and unlock every mutex.
+/// A word whose sections the sanitizers see: a thread holds its mutex while it is in a section, and
+/// restarting all sections means to lock and unlock every mutex.
 struct Visible(AtomicUsize);
 
 static IN_SECTION: [Mutex; THREADS] = [const { Mutex(AtomicBool::new(false)) }; THREADS];
@@ -269,7 +270,7 @@ impl<W: Word<Area = usize> + Checked> Sections for InRust<'_, '_, W> {
             unsafe {
                 from.copy_to(to, count * BLOCK);
                 from_start.copy_to(to.add(count * BLOCK), more * BLOCK);
-                // Long enough for others to come between, if they could.
+                // Gives other threads time to interfere, if they can.
                 yield_now();
                 AtomicU32::from_ptr(word).store(value, Release);
             }
@@ -278,8 +279,8 @@ impl<W: Word<Area = usize> + Checked> Sections for InRust<'_, '_, W> {
     }
 }
 
-/// How an owner of this kind of word works at the ring.
-trait AtRing: Word + Sized {
+/// How an owner takes events with this kind of word.
+trait Takes: Word + Sized {
     fn area(thread: usize) -> Self::Area;
     fn take(
         owner: &Owner<'_, Self>,
@@ -289,25 +290,25 @@ trait AtRing: Word + Sized {
     ) -> Option<usize>;
 }
 
-/// As `context/getevents.rs` does. None: nothing was done.
+/// Takes events as `context/getevents.rs` does. None if a section failed: then nothing was taken.
 fn take(
     owner: &impl Sections,
     ctx: *mut u8,
     min_nr: u32,
     events: &mut [io_event; ROOM],
 ) -> Option<usize> {
-    let there = unsafe { Completions::at(ctx.cast(), owner) }
+    let ready = unsafe { Completions::at(ctx.cast(), owner) }
         .ok()?
         .expect("in order");
-    if there.count == 0 || there.count < min_nr {
+    if ready.count == 0 || ready.count < min_nr {
         return Some(0);
     }
-    let count = there.count.min(ROOM as u32);
-    let section = unsafe { there.take(ctx.cast(), owner, count, events.as_mut_ptr()) };
+    let count = ready.count.min(ROOM as u32);
+    let section = unsafe { ready.take(ctx.cast(), owner, count, events.as_mut_ptr()) };
     (section == Section::Done).then_some(count as usize)
 }
 
-impl AtRing for Visible {
+impl Takes for Visible {
     fn area(thread: usize) -> usize {
         thread
     }
@@ -321,7 +322,7 @@ impl AtRing for Visible {
     }
 }
 
-impl AtRing for NoLock<Visible> {
+impl Takes for NoLock<Visible> {
     fn area(thread: usize) -> usize {
         thread
     }
@@ -340,18 +341,19 @@ struct World<W> {
     lock: W,
     unlisted: W,
     kernel: Kernel,
-    /// How often each event was delivered or, in a ring that was destroyed, lost.
+    /// How often each event was delivered, or lost with a destroyed ring.
     seen: Vec<AtomicU8>,
     by_ring: AtomicUsize,
     by_kernel: AtomicUsize,
     completed: AtomicUsize,
     rings: AtomicUsize,
+    /// How many owners have left without a release.
     left: AtomicUsize,
     over: AtomicBool,
 }
 
-impl<W: AtRing + Sync> World<W> {
-    /// `word` makes the words; its argument says whether it is the lock.
+impl<W: Takes + Sync> World<W> {
+    /// `word` creates a word; its argument says whether it is the lock.
     fn new(word: impl Fn(bool) -> W) -> World<W> {
         let world = World {
             slot: word(false),
@@ -383,7 +385,7 @@ impl<W: AtRing + Sync> World<W> {
 
     fn set_up(&self, thread: usize) {
         let (entry, address) = (self.entry(), self.kernel.set_up().addr());
-        // Threads of an earlier ring may hold the one entry there is; then it is not listed.
+        // Threads of an earlier ring may be counted in the only entry; then this one is not listed.
         let _ = entry.rebind(address, call_of(thread), &self.unlisted)
             || entry.bind(address, &self.unlisted);
         self.rings.fetch_add(1, Relaxed);
@@ -397,7 +399,7 @@ impl<W: AtRing + Sync> World<W> {
             true => entry
                 .enter(ctx.addr(), call_of(thread))
                 .expect("never refused"),
-            false => None, // nobody reaps it in user space
+            false => None, // no thread reaps it in user space
         };
         let lost = self.kernel.destroy(ctx);
         if let Some(reader) = reader {
@@ -423,14 +425,14 @@ impl<W: AtRing + Sync> World<W> {
         reader.leave();
         self.by_kernel.fetch_add(events.len(), Relaxed);
         events.into_iter().for_each(|event| self.account(event));
-        // Leaves the ring to those who take from it in user space: while one is in the kernel, all
-        // go there.
+        // Lets other threads take in user space: while a thread is in the kernel, all calls go
+        // there.
         for _ in 0..50 {
             yield_now();
         }
     }
 
-    /// io_getevents() of the library, with a handle that may be gone or not listed.
+    /// io_getevents() of the library, with a handle that may be destroyed or not listed.
     fn reap(&self, thread: usize, way: usize) {
         let ctx = self.kernel.ring.load(Acquire);
         if ctx.is_null() {
@@ -469,7 +471,7 @@ impl<W: AtRing + Sync> World<W> {
             };
             if let Some(count @ 1..) = taken {
                 self.took(&events[..count]);
-                // As a jump, or the thread's end: nobody gives the lock up.
+                // Sometimes the call is left, as by a jump or the thread's end, and keeps the lock.
                 match way % 32 {
                     0 => _ = self.left.fetch_add(1, Relaxed),
                     _ => owner.release(),
@@ -563,11 +565,12 @@ fn every_event_once_in_rings_that_come_and_go() {
     assert_ne!(world.by_ring.load(Relaxed), 0);
 }
 
-/// The fault that the others must find: by the count here, as a race elsewhere.
+/// The fault that the other tests must be able to find. The counts show it here; the sanitizers
+/// report a race.
 #[test]
-#[cfg_attr(miri, ignore = "Miri ends at its race")]
+#[cfg_attr(miri, ignore = "Miri stops at the race")]
 fn without_the_lock_events_are_lost_or_doubled() {
-    // Most often in the first round; not in each, where the threads hardly meet.
+    // The first round usually finds it, but not where threads rarely meet.
     let found = (0..100).any(|_| {
         let word = |number| Visible(AtomicUsize::new(number));
         World::new(|is_lock| NoLock::new(word, is_lock)).run(false) != 0
@@ -575,7 +578,7 @@ fn without_the_lock_events_are_lost_or_doubled() {
     assert!(found);
 }
 
-/// With the library's own sections, where the kernel and the C library let threads have them.
+/// With the library's own sections, where the kernel and the C library support them.
 #[cfg(all(reaps_in_user_space, not(miri)))]
 mod restartable {
     use super::*;
@@ -583,7 +586,7 @@ mod restartable {
     use std::io::Write as _;
     use std::sync::OnceLock;
 
-    /// A word whose kernel restarts sections, if `BARRIER`, or only says so.
+    /// A word whose kernel restarts sections if `BARRIER`, and otherwise only claims to.
     struct Restartable<const BARRIER: bool>(AtomicUsize);
 
     impl<const BARRIER: bool> Word for Restartable<BARRIER> {
@@ -646,7 +649,7 @@ mod restartable {
         }
     }
 
-    impl<const BARRIER: bool> AtRing for Restartable<BARRIER> {
+    impl<const BARRIER: bool> Takes for Restartable<BARRIER> {
         fn area(_: usize) -> Area {
             Area::of_this_thread().expect("registered")
         }
@@ -679,7 +682,7 @@ mod restartable {
     }
 
     #[test]
-    fn kernels_are_known_by_their_release() {
+    fn kernel_releases_are_parsed() {
         let version = |release: &str| restartable::version_of(release.bytes().chain([0]));
         let numbers = |major: u64, minor: u64, patch: u64| major << 32 | minor << 16 | patch;
         assert_eq!(version("6.18.44-fc-v657"), numbers(6, 18, 44));
@@ -711,8 +714,8 @@ mod restartable {
         }
     }
 
-    /// The fault that the others must find: the lock is taken from a thread in the middle of a
-    /// section, which goes on.
+    /// The fault that the other tests must be able to find: the lock is taken from a thread in the
+    /// middle of a section, and the section continues.
     #[test]
     fn without_the_barrier_events_are_lost_or_doubled() {
         if can_be_run() {

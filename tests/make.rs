@@ -1,5 +1,5 @@
-//! What a contributor types. `make help` lists every target, the workflows name only targets that
-//! exist, and docs/variables.md lists every variable.
+//! `make help` lists every target, the workflows name only targets that exist, and
+//! docs/variables.md lists every variable.
 
 mod support;
 
@@ -35,13 +35,13 @@ fn files(places: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// The Makefile's targets that are no files.
+/// The Makefile's targets that are not files.
 fn targets() -> BTreeSet<String> {
     let makefile = read("Makefile").replace("\\\n", " ");
     let list = makefile
         .lines()
         .find_map(|line| line.strip_prefix(".PHONY: "));
-    let names = list.expect("it is there").split_whitespace();
+    let names = list.expect("the Makefile has .PHONY").split_whitespace();
     names.map(str::to_string).collect()
 }
 
@@ -106,7 +106,7 @@ fn workflows_name_only_targets() {
             all.insert(target);
         }
     }
-    // Every check that there is, on some day.
+    // Some workflow runs every check.
     let of_the_makefile = known.iter().filter(|name| name.ends_with("-check"));
     for check in of_the_makefile.chain(["check", "lint", "tsan"].map(str::to_string).iter()) {
         assert!(all.contains(check), "no workflow runs make {check}");
@@ -120,7 +120,7 @@ fn targets_are_found_in_workflows() {
     assert_eq!(named_by(workflow), ["a", "b-check", "c", "d", "e", "f"]);
 }
 
-/// The codes in the first cells of the table's rows.
+/// The names in the first cells of the table's rows.
 fn in_table() -> BTreeSet<String> {
     let page = read(TABLE);
     let mut names = BTreeSet::new();
@@ -133,7 +133,7 @@ fn in_table() -> BTreeSet<String> {
     names
 }
 
-/// The words in a text that begin with `start`, as far as capitals, digits and `_` go.
+/// The words in a text that begin with `start` and continue with capitals, digits and `_`.
 fn words(text: &str, start: &str) -> BTreeSet<String> {
     let is_part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     text.match_indices(start)
@@ -159,18 +159,18 @@ fn every_variable_is_in_the_table() {
         }
     }
     for name in words(&sources_text, "LIBAIO_RS_") {
-        // In format!("LIBAIO_RS_{name}") there is no name.
+        // format!("LIBAIO_RS_{name}") has no name.
         if name != "LIBAIO_RS_" && !IGNORED_ON_PURPOSE.contains(&&*name) {
             needed.insert(name);
         }
     }
     assert!(needed.len() > 20, "{needed:?}");
-    // What the Makefile lets others set.
+    // Variables that the Makefile lets others set.
     let makefile = read("Makefile");
     let defaults = makefile.lines().filter_map(|line| line.split_once("?="));
     needed.extend(defaults.map(|(name, _)| name.trim().to_string()));
-    // What scripts take from the environment. The shell and the loader have variables of their own,
-    // and of dpkg-query's ${Version} only one letter is left.
+    // Variables that scripts read. Names of one letter are left of formats such as ${Version}, and
+    // the names below belong to the shell, the loader and others.
     for file in files(&["scripts"]) {
         let names = words(&read(file), "${");
         let names = names.iter().map(|name| name["${".len()..].to_string());
@@ -182,7 +182,7 @@ fn every_variable_is_in_the_table() {
     let missing: Vec<_> = needed.difference(&known).collect();
     assert!(missing.is_empty(), "{TABLE} lacks {missing:?}");
 
-    // And no row is of a variable that is gone.
+    // No row may name a variable that is gone.
     let gone: Vec<_> = known
         .iter()
         .filter(|name| !sources_text.contains(&***name))

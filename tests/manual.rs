@@ -1,5 +1,5 @@
-//! The manual pages: every function has one, they are what formatters expect, their examples
-//! compile, run and print what the page says, and the errors they list are those that the source
+//! The manual pages: every function has one, formatters accept them without a warning, their
+//! examples compile, run and print what the page says, and they list the errors that the source
 //! documents.
 
 mod support;
@@ -22,7 +22,7 @@ fn pages() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The page that a page of one line stands for: `.so man3/io_submit.3`.
+/// The target of a page that is only a link, such as `.so man3/io_submit.3`.
 fn link(page: &str) -> Option<&str> {
     page.strip_prefix(".so man3/").map(str::trim_end)
 }
@@ -39,7 +39,8 @@ fn section<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
 
 /// Functions that a program gets from the header itself, without the library.
 fn inline_functions() -> BTreeSet<String> {
-    let header = std::fs::read_to_string(root().join("include/libaio.h")).expect("it is there");
+    let header =
+        std::fs::read_to_string(root().join("include/libaio.h")).expect("it is checked in");
     header
         .lines()
         .filter_map(|line| line.strip_prefix("static inline "))
@@ -108,14 +109,14 @@ fn every_function_has_a_page() {
             let declared = section(page, "SYNOPSIS").join("\n");
             assert!(
                 declared.contains(&format!(" {name}")),
-                "{file} declares it not"
+                "{file} does not declare it"
             );
         }
     }
 }
 
-/// Every page that a page refers to and that is ours is there. Of those of others only the form can
-/// be checked, because the machine need not have them.
+/// Every page that a page refers to is one of ours or in the list. The test cannot check that the
+/// pages in the list exist, because the machine may not have them.
 #[test]
 fn references_lead_somewhere() {
     let pages = pages();
@@ -170,7 +171,7 @@ fn references_lead_somewhere() {
     }
 }
 
-/// The pages as they lie when they are installed, where a link finds its target.
+/// Copies the pages to where they are when installed, so that a link finds its target.
 fn installed(place: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for (file, page) in pages() {
@@ -184,7 +185,7 @@ fn installed(place: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn mandoc_finds_nothing_to_complain_of() {
+fn mandoc_reports_nothing() {
     if !has("mandoc") {
         return skip("mandoc -T lint", "mandoc is not installed");
     }
@@ -192,8 +193,8 @@ fn mandoc_finds_nothing_to_complain_of() {
     let mut linted = 0;
     for file in installed(place.path()) {
         let page = std::fs::read_to_string(place.path().join(&file)).expect("just written");
-        // A link is no page. mandoc calls the request fragile, since it needs the working directory
-        // to be right; `make install` makes symbolic links of them.
+        // mandoc would warn of a link, since it works only in the right directory. `make install`
+        // installs symbolic links instead.
         if link(&page).is_some() {
             continue;
         }
@@ -206,9 +207,8 @@ fn mandoc_finds_nothing_to_complain_of() {
         let complaints: Vec<_> = [text(&output.stdout), text(&output.stderr)]
             .concat()
             .lines()
-            // It looks references up among the pages that the machine has. Ours are not there, and
-            // those of the kernel only on a machine of developers: references_lead_somewhere() is
-            // for that.
+            // mandoc looks for the pages that are referred to on this machine, which need not have
+            // them. references_lead_somewhere() checks references.
             .filter(|line| {
                 !line.contains("referenced manual not found")
                     && !line.contains("outdated mandoc.db lacks")
@@ -217,10 +217,10 @@ fn mandoc_finds_nothing_to_complain_of() {
             .collect();
         assert!(complaints.is_empty(), "{}", complaints.join("\n"));
     }
-    assert_eq!(linted, 16, "pages that are no links");
+    assert_eq!(linted, 16, "pages that are not links");
 }
 
-/// As man(1) formats them, with all warnings; and what comes out has the page's name in it.
+/// Formats the pages as man(1) does, with all warnings. The output must have the page's name in it.
 #[test]
 fn groff_formats_them_without_a_warning() {
     if !has("groff") {
@@ -310,7 +310,7 @@ fn examples_compile_and_print_what_the_page_says() {
     assert_eq!(left, 2, "the source and the program");
 }
 
-/// Which errors a function has, and which other function's it has besides.
+/// A function's own errors, and the function whose errors it returns too.
 #[derive(Debug, Default)]
 struct Errors {
     own: BTreeSet<String>,
@@ -373,7 +373,7 @@ fn is_error(word: &str) -> bool {
 #[test]
 fn errors_are_those_of_the_source() {
     let source =
-        std::fs::read_to_string(root().join("src/c_abi/functions.rs")).expect("it is there");
+        std::fs::read_to_string(root().join("src/c_abi/functions.rs")).expect("it is checked in");
     let mut documented = BTreeMap::new();
     let mut comment = Vec::new();
     for line in source.lines() {
@@ -388,7 +388,7 @@ fn errors_are_those_of_the_source() {
         }
     }
     for name in inline_functions() {
-        // The header says of these that they submit; the others cannot fail.
+        // These also submit; the others cannot fail.
         let submits = ["io_poll", "io_fsync", "io_fdsync"].contains(&&*name);
         let and_of = submits.then(|| "io_submit".to_string());
         let own = BTreeSet::new();

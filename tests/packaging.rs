@@ -1,5 +1,5 @@
-//! What packaging/ says against what the build makes. Here is what takes seconds; `make
-//! package-check` builds the packages.
+//! packaging/ agrees with the build. These checks take seconds; `make package-check` builds the
+//! packages.
 
 mod support;
 
@@ -14,7 +14,7 @@ fn read(file: &str) -> String {
     fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// The rest of the first line that starts so.
+/// The rest of the first line that begins with `start`.
 fn after<'a>(text: &'a str, start: &str) -> &'a str {
     let line = text.lines().find_map(|line| line.strip_prefix(start));
     line.unwrap_or_else(|| panic!("no line starts with {start:?}"))
@@ -43,7 +43,7 @@ fn all_packages_have_the_version_of_the_crate() {
 }
 
 #[test]
-fn all_packages_stand_in_for_the_same_libaio() {
+fn all_packages_replace_the_same_libaio() {
     let libaio = read("pkgconfig/libaio.pc");
     let libaio = after(&libaio, "Version:");
     let spec = read("packaging/rpm/libaio-rs.spec");
@@ -91,8 +91,8 @@ fn debians_symbols_file_has_exactly_the_exports() {
             .arg(library))
         .stdout,
     );
-    // With the marks of the versions themselves, as dpkg-gensymbols wants them, but for a linker
-    // that writes none.
+    // The versions themselves are added below: dpkg-gensymbols wants their symbols, which some
+    // linkers do not write.
     let mut exported: BTreeSet<String> = table
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>())
@@ -125,7 +125,7 @@ fn files(directory: &Path) -> BTreeSet<PathBuf> {
     let mut rest = vec![directory.to_path_buf()];
     while let Some(next) = rest.pop() {
         for entry in fs::read_dir(next).expect("the directory is ours") {
-            let path = entry.expect("nobody else is here").path();
+            let path = entry.expect("no other process is here").path();
             if path.is_dir() && !path.is_symlink() {
                 rest.push(path);
             } else {
@@ -136,7 +136,7 @@ fn files(directory: &Path) -> BTreeSet<PathBuf> {
     found
 }
 
-/// What `make install` brings, and the licences.
+/// What `make install` installs, and the licences.
 fn packaged_files() -> BTreeSet<PathBuf> {
     let stage = ours().libdir().ancestors().nth(2).expect("usr/lib");
     let mut expected = files(stage);
@@ -172,7 +172,7 @@ fn run_functions(file: &str) -> BTreeSet<PathBuf> {
             .env("srcdir", &source)
             .env("builddir", &tree)
             .env("pkgdir", &package)
-            // Nothing may be built once more, or differently.
+            // Nothing may be built again.
             .env("MAKEFLAGS", "CARGO=false OBJCOPY=false AR=false"));
     }
     let found = files(&package);
@@ -193,8 +193,8 @@ fn archs_functions_package_what_is_installed() {
     run_functions("packaging/arch/PKGBUILD");
 }
 
-/// The test that comes with Debian's packages, over what they hold: programs linked with the
-/// library run, also by the name of Debian 13, and both names are one library.
+/// The test in Debian's packages passes over their files: programs linked with the library run,
+/// also under Debian 13's name for it, and both names load one library.
 #[test]
 fn debians_own_test_passes() {
     for program in ["pkg-config", "readelf"] {
@@ -232,7 +232,7 @@ fn debians_own_test_passes() {
     );
 }
 
-/// The licence of a crate in the words of debian/copyright.
+/// The licence of a crate as debian/copyright writes it.
 fn in_debians_words(licence: &str) -> BTreeSet<String> {
     let licence = licence.replace('/', " OR ");
     let choices: Vec<String> = match licence.strip_prefix("(MIT OR Apache-2.0) AND ") {
@@ -280,7 +280,7 @@ fn debians_copyright_has_the_licence_of_every_crate() {
         }
     }
 
-    // A crate of which there are two versions has the version in one directory's name.
+    // If a crate has two versions, the name of one directory has the version in it.
     let pattern_of = |name: &str| {
         let pattern = [format!("vendor/{name}/*"), format!("vendor/{name}*/*")]
             .into_iter()
@@ -294,7 +294,7 @@ fn debians_copyright_has_the_licence_of_every_crate() {
         let listed: BTreeSet<String> = listed.map(str::to_string).collect();
         assert_eq!(&in_debians_words(licence), &listed, "{name}");
     }
-    // Vendored is what the lock file names, whether a feature asks for it or not.
+    // vendor/ has all crates of the lock file, whether a feature needs them or not.
     let locked = read("Cargo.lock");
     let mut used: BTreeSet<String> = locked
         .lines()
@@ -303,10 +303,10 @@ fn debians_copyright_has_the_licence_of_every_crate() {
         .collect();
     used.insert("*".to_string());
     let all: BTreeSet<String> = licences.keys().cloned().collect();
-    assert_eq!(used, all, "patterns for crates that are not there");
+    assert_eq!(used, all, "patterns for crates that are not vendored");
 }
 
-/// Names and licences, by cargo's own list.
+/// Names and licences, as cargo lists them.
 fn crates_of_the_build() -> Vec<(String, String)> {
     let output = run(Command::new(env!("CARGO")).current_dir(root()).args([
         "tree",

@@ -1,5 +1,5 @@
-//! Completions are taken from the ring, without a system call, unless LIBAIO_RS_REAP=kernel says
-//! otherwise: c-tests/no_system_call.c runs under a filter that kills for one.
+//! Completions are taken from the ring without a system call, unless LIBAIO_RS_REAP=kernel is set:
+//! c-tests/no_system_call.c runs under a filter that kills the process for such a system call.
 
 mod support;
 
@@ -15,7 +15,7 @@ use support::{
 /// Whether build.rs found restartable sections in the CPU's file.
 const REAPS: bool = cfg!(reaps_in_user_space);
 
-/// How a program comes to the library.
+/// How a program gets the library.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
     Linked,
@@ -24,15 +24,15 @@ enum Way {
     StaticPie,
     MuslLinked,
     MuslStatic,
-    /// A musl program that has what only glibc has, as programs for glibc do with gcompat.
+    /// A musl program with a function that only glibc has, as gcompat adds to programs for glibc.
     MuslAsGlibc,
-    /// Ours over the original that it is linked with.
+    /// Linked with the original; ours is preloaded.
     Preloaded,
-    /// The same behind the C library, whose constructor then runs after ours.
+    /// The same, preloaded after the C library, whose constructor then runs after ours.
     PreloadedSecond,
-    /// With a program that is linked with neither, by an object that is.
+    /// By dlopen(3): the program is not linked with the library, but opens an object that is.
     Opened,
-    /// The same in a namespace of its own, with a C library of its own.
+    /// By dlmopen(3) in a new namespace, which has its own C library.
     OpenedInNamespace,
 }
 
@@ -57,7 +57,7 @@ const WAYS: [Way; 11] = [
     Way::OpenedInNamespace,
 ];
 
-/// Those that are possible here.
+/// The ways that are possible on this machine.
 fn ways() -> impl Iterator<Item = Way> {
     let has_musl = has("musl-gcc");
     if !has_musl {
@@ -96,7 +96,7 @@ int main(void)
 }
 "#;
 
-/// A main function that sets the variable, and goes on to the one which is called `program`.
+/// A main function that sets the variable and then calls the program's own, here named `program`.
 const SETTER: &str = r#"
 #include <stdlib.h>
 int program(void);
@@ -112,7 +112,7 @@ int main(void)
 }
 "#;
 
-/// A constructor that comes before the library's, and all is done there.
+/// A constructor that runs before the library's, and runs the whole program.
 const EARLY: &str = r#"
 #include <stdlib.h>
 int program(void);
@@ -124,7 +124,7 @@ fn build(place: &Path, library: &Installation, way: Way) -> Command {
     build_with(place, library, way, None)
 }
 
-/// The program with another main function, if given.
+/// The same, with another main function if one is given.
 fn build_with(place: &Path, library: &Installation, way: Way, main: Option<&str>) -> Command {
     let opened = matches!(way, Way::Opened | Way::OpenedInNamespace);
     let main = main.or(opened.then_some(OPENER));
@@ -147,7 +147,7 @@ fn build_with(place: &Path, library: &Installation, way: Way, main: Option<&str>
         Way::Archive => compile.arg(&library.archive),
         Way::Static | Way::MuslStatic => compile.arg("-static").arg(&library.archive),
         Way::StaticPie => compile.args(["-static-pie", "-fPIE"]).arg(&library.archive),
-        // Found in spite of more privileges, too, which LD_LIBRARY_PATH is not.
+        // The loader obeys this in privileged programs too, unlike LD_LIBRARY_PATH.
         _ => compile
             .arg(&linked_with.shared)
             .arg(format!("-Wl,-rpath,{}", linked_with.libdir().display())),
@@ -169,7 +169,7 @@ fn build_with(place: &Path, library: &Installation, way: Way, main: Option<&str>
             .arg(place.join("program.so")));
         run(cc().arg("-o").arg(&program).arg(source).arg("-ldl"));
     } else {
-        // The main function is not to be renamed, and is another compilation for that.
+        // Compiled apart, since -Dmain=program must not rename this main function.
         let object = place.join("main.o");
         if main.is_some() {
             run(cc().args(["-fPIE", "-c", "-o"]).arg(&object).arg(source));
@@ -193,7 +193,7 @@ fn build_with(place: &Path, library: &Installation, way: Way, main: Option<&str>
 }
 
 #[track_caller]
-fn assert_reaps_as_ever(command: &mut Command, way: Way) {
+fn assert_reaps_as_usual(command: &mut Command, way: Way) {
     let output = attempt(command);
     let expected = std::fs::read_to_string(root().join("c-tests/no_system_call.expected"))
         .expect("part of the checkout");
@@ -214,53 +214,53 @@ fn was_killed(output: &Output) -> bool {
 }
 
 #[track_caller]
-fn assert_asks_the_kernel(command: &mut Command) {
+fn assert_enters_the_kernel(command: &mut Command) {
     let output = attempt(command);
     assert!(was_killed(&output), "{}", report(command, &output));
 }
 
 #[test]
-fn from_the_ring() {
+fn completions_come_from_the_ring() {
     for way in ways() {
         let place = scratch();
         println!("{way:?}");
-        assert_reaps_as_ever(&mut build(place.path(), ours(), way), way);
+        assert_reaps_as_usual(&mut build(place.path(), ours(), way), way);
     }
 }
 
 #[test]
-fn by_the_kernel_if_told_so() {
+fn the_kernel_reaps_if_the_variable_says_so() {
     for way in ways() {
         let place = scratch();
         println!("{way:?}");
         let mut program = build(place.path(), ours(), way);
-        assert_asks_the_kernel(program.env("LIBAIO_RS_REAP", "kernel"));
+        assert_enters_the_kernel(program.env("LIBAIO_RS_REAP", "kernel"));
         for other in ["", "kerne", "kernels", "ring"] {
-            assert_reaps_as_ever(program.env("LIBAIO_RS_REAP", other), way);
+            assert_reaps_as_usual(program.env("LIBAIO_RS_REAP", other), way);
         }
-        // Names that begin or end alike.
+        // Names that only begin or end like it.
         program.env_remove("LIBAIO_RS_REAP");
         for name in ["LIBAIO_RS_REA", "LIBAIO_RS_REAPS", "XLIBAIO_RS_REAP"] {
             program.env(name, "kernel");
         }
-        assert_reaps_as_ever(&mut program, way);
+        assert_reaps_as_usual(&mut program, way);
     }
 }
 
-/// The C library can be told to register no area for restartable sections; without one no thread
-/// may take completions in user space.
+/// glibc can be set to register no area for restartable sections; without one no thread may take
+/// completions in user space.
 #[test]
-fn by_the_kernel_without_restartable_sections() {
+fn the_kernel_reaps_without_restartable_sections() {
     for way in [Way::Linked, Way::Static, Way::Preloaded] {
         let place = scratch();
         let mut program = build(place.path(), ours(), way);
-        assert_asks_the_kernel(program.env("GLIBC_TUNABLES", "glibc.pthread.rseq=0"));
+        assert_enters_the_kernel(program.env("GLIBC_TUNABLES", "glibc.pthread.rseq=0"));
     }
 }
 
-/// It is read when the library is loaded.
+/// The library reads the variable when it is loaded.
 #[test]
-fn not_if_the_program_itself_sets_the_variable_later() {
+fn the_variable_has_no_effect_once_the_library_is_loaded() {
     for way in ways() {
         if matches!(way, Way::Opened | Way::OpenedInNamespace) {
             continue;
@@ -268,23 +268,23 @@ fn not_if_the_program_itself_sets_the_variable_later() {
         let place = scratch();
         println!("{way:?}");
         let mut program = build_with(place.path(), ours(), way, Some(SETTER));
-        assert_reaps_as_ever(&mut program, way);
-        assert_reaps_as_ever(program.env("BY_PUTENV", "1"), way);
+        assert_reaps_as_usual(&mut program, way);
+        assert_reaps_as_usual(program.env("BY_PUTENV", "1"), way);
     }
 }
 
 #[test]
-fn but_if_it_does_so_before_it_opens_the_library() {
+fn the_variable_has_an_effect_before_dlopen() {
     for way in [Way::Opened, Way::OpenedInNamespace] {
         let place = scratch();
         println!("{way:?}");
         let mut program = build(place.path(), ours(), way);
-        assert_asks_the_kernel(program.env("FIRST", "1"));
+        assert_enters_the_kernel(program.env("FIRST", "1"));
     }
 }
 
 #[test]
-fn whoever_comes_before_the_constructor_is_served_alike() {
+fn calls_before_the_constructor_are_served_alike() {
     for way in ways() {
         if !matches!(way, Way::Archive | Way::Static | Way::MuslStatic) {
             continue;
@@ -292,8 +292,8 @@ fn whoever_comes_before_the_constructor_is_served_alike() {
         let place = scratch();
         println!("{way:?}");
         let mut program = build_with(place.path(), ours(), way, Some(EARLY));
-        assert_reaps_as_ever(&mut program, way);
-        assert_asks_the_kernel(program.env("LIBAIO_RS_REAP", "kernel"));
+        assert_reaps_as_usual(&mut program, way);
+        assert_enters_the_kernel(program.env("LIBAIO_RS_REAP", "kernel"));
     }
 }
 
@@ -303,14 +303,14 @@ fn the_original_makes_the_system_call() {
         return skip("the original under the filter", "it is not installed");
     };
     let place = scratch();
-    assert_asks_the_kernel(&mut build(place.path(), original, Way::Linked));
+    assert_enters_the_kernel(&mut build(place.path(), original, Way::Linked));
 }
 
-/// Whoever starts a set-user-id program has no say in how it works.
+/// A user who starts a set-user-ID program must not control how it works.
 #[test]
-fn a_program_with_more_privileges_is_not_told() {
+fn a_privileged_program_ignores_the_variable() {
     for way in ways() {
-        // Such a program is not told what to preload.
+        // The loader does not preload for such a program.
         if matches!(way, Way::Preloaded | Way::PreloadedSecond) {
             continue;
         }
@@ -318,15 +318,15 @@ fn a_program_with_more_privileges_is_not_told() {
         println!("{way:?}");
         let mut program = build(place.path(), ours(), way);
         let file = place.path().join("program");
-        // By its group: another user could not open the library in a directory that is private.
+        // Set-group-ID: another user could not open the library in a private directory.
         const NOGROUP: u32 = 65534;
         if std::os::unix::fs::chown(&file, None, Some(NOGROUP)).is_err() {
             return skip("set-group-id programs", "only root can make them");
         }
         program.env("LIBAIO_RS_REAP", "kernel");
-        assert_asks_the_kernel(&mut program);
+        assert_enters_the_kernel(&mut program);
         let set_group_id = std::fs::Permissions::from_mode(0o2755);
         std::fs::set_permissions(&file, set_group_id).expect("ours");
-        assert_reaps_as_ever(&mut program, way);
+        assert_reaps_as_usual(&mut program, way);
     }
 }

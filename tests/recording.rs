@@ -1,6 +1,6 @@
-//! scripts/shared/record.sh, which writes how a command ended into its row of docs/testing.md: a
-//! failure or a skip is never written as a pass. And scripts/shared/count-tests.sh, which counts
-//! what the tests say. Both run in a small tree of their own, with commands that only print.
+//! scripts/shared/record.sh writes a command's result to its row of docs/testing.md, and never
+//! writes a failure or a skip as a pass. scripts/shared/count-tests.sh counts the results of tests.
+//! Both run in a small tree of their own, with commands that only print.
 
 mod support;
 
@@ -22,7 +22,7 @@ const ROWS: [&str; 6] = [
     "| second | `make second-check` | 9 s | old | old |",
 ];
 
-/// A row outside of the markers, which is nobody's.
+/// A row outside of the markers, which no command may write.
 const OUTSIDE: &str = "| first | `make first-check` | 9 s | old | old |\n";
 
 fn tree() -> TempDir {
@@ -59,8 +59,8 @@ fn program(tree: &Path, file: &str, script: &str) {
     install(&tree.join(text), &tree.join(file));
 }
 
-/// By another process: a file that this one writes may be open in what another test just starts,
-/// and cannot be run then.
+/// Copies in another process: a program that another test starts could inherit a file that this
+/// process has open for writing, and such a file cannot be executed.
 fn install(from: &Path, to: &Path) {
     run(Command::new("install")
         .args(["-m", "755"])
@@ -68,7 +68,7 @@ fn install(from: &Path, to: &Path) {
         .arg(to));
 }
 
-/// `scripts/shared/record.sh NAME`, over a command in the language of the shell.
+/// `scripts/shared/record.sh NAME`, with a shell command.
 fn recorder(tree: &Path, name: &str, script: &str) -> Command {
     let mut command = Command::new(tree.join("scripts/shared/record.sh"));
     command.args([name, "sh", "-c", script]);
@@ -81,7 +81,7 @@ fn record(tree: &Path, name: &str, script: &str) -> Output {
 }
 
 fn page(tree: &Path) -> String {
-    std::fs::read_to_string(tree.join(PAGE)).expect("it is there")
+    std::fs::read_to_string(tree.join(PAGE)).expect("the page exists")
 }
 
 /// The cells of the row with these first words.
@@ -89,7 +89,7 @@ fn cells(tree: &Path, words: &str) -> Vec<String> {
     let page = page(tree);
     let (_, rows) = page
         .split_once("<!-- recorded: begin -->")
-        .expect("markers stay");
+        .expect("the page still has its markers");
     let row = rows
         .lines()
         .find(|row| row.starts_with(&format!("| {words} |")));
@@ -125,7 +125,7 @@ fn a_pass_is_written_into_its_row_and_nothing_else_changes() {
 
     let now = page(tree.path());
     let unchanged = ROWS.iter().filter(|row| now.contains(*row)).count();
-    // The one that is outside of the markers still has its words, twice.
+    // The row outside of the markers is unchanged, in both places.
     assert_eq!(unchanged, ROWS.len(), "{now}");
     assert_eq!(now.matches(OUTSIDE).count(), 2, "{now}");
     assert_eq!(text(&output.stdout).matches("other\n").count(), 1);
@@ -141,10 +141,10 @@ fn a_failure_is_written_as_one_and_returned() {
         result(tree.path(), "first"),
         "**failed**, status 3: FAILED  the third<br>first-check: 2 passed, 1 failed"
     );
-    // A status that forgets it.
+    // An exit status that hides the failure.
     record(tree.path(), "first-check", said);
     assert!(result(tree.path(), "first").starts_with("**failed**: "));
-    // Counts that do not know of it.
+    // Counts that hide the failure.
     let output = record(
         tree.path(),
         "first-check",
@@ -182,7 +182,7 @@ fn a_skip_is_no_pass() {
 }
 
 #[test]
-fn who_says_nothing_has_passed_nothing() {
+fn a_command_that_counts_nothing_has_passed_nothing() {
     let tree = tree();
     for said in [
         "true",
@@ -197,7 +197,7 @@ fn who_says_nothing_has_passed_nothing() {
 }
 
 #[test]
-fn what_is_said_cannot_break_the_table() {
+fn output_cannot_break_the_table() {
     let tree = tree();
     let said = "first-check: 1 passed, 0 failed | `a` *b* <c> \\d";
     let script = format!("printf '%s\\n' '{said}'");
@@ -234,7 +234,7 @@ fn a_command_without_a_row_does_not_run() {
 fn an_interrupted_command_leaves_the_row() {
     let tree = tree();
     let before = page(tree.path());
-    // As the terminal does it: the whole process group.
+    // As a terminal does: to the whole process group.
     let mut command = recorder(
         tree.path(),
         "first-check",
@@ -244,13 +244,13 @@ fn an_interrupted_command_leaves_the_row() {
     assert!(!output.status.success());
     assert!(text(&output.stderr).contains("interrupted; nothing is recorded"));
     assert_eq!(page(tree.path()), before);
-    let left = std::fs::read_dir(tree.path().join("build")).expect("it was made");
+    let left = std::fs::read_dir(tree.path().join("build")).expect("record.sh created it");
     assert_eq!(left.count(), 0);
 }
 
-/// Each reads the whole page, and writes the whole page.
+/// Each command reads and writes the whole page.
 #[test]
-fn many_at_once_all_stay() {
+fn results_of_concurrent_commands_are_all_kept() {
     let tree = tree();
     let names: Vec<_> = (0..40).map(|number| format!("n{number}-check")).collect();
     let rows = names
@@ -267,12 +267,12 @@ fn many_at_once_all_stay() {
                 format!("until test -e go; do sleep 0.01; done; echo '{name}: 1 passed, 0 failed'");
             let mut command = recorder(tree.path(), name, &script);
             command.stdout(std::process::Stdio::null());
-            command.spawn().expect("the shell is there")
+            command.spawn().expect("the shell can be started")
         })
         .collect();
     write(tree.path(), "go", "");
     for mut running in running {
-        assert!(running.wait().expect("it is ours").success());
+        assert!(running.wait().expect("it is our child").success());
     }
     for name in names {
         let expected = format!("ok: {name}: 1 passed, 0 failed");
@@ -281,7 +281,7 @@ fn many_at_once_all_stay() {
 }
 
 #[test]
-fn nothing_inside_records_itself() {
+fn a_command_inside_of_another_does_not_record_itself() {
     let tree = tree();
     let script = "echo \"2 passed, 0 failed, RECORD is '${RECORD-}${MAKEFLAGS-}'\"";
     let mut command = recorder(tree.path(), "first-check", script);
@@ -325,7 +325,7 @@ fn the_commit_is_the_one_that_was_checked() {
     git(&["commit", "-m", "first"]);
     let first = head();
     assert_eq!(recorded(pass), first);
-    // The page is no change, for the next command: it is what the last one wrote.
+    // The page, which the last command wrote, does not count as a change.
     assert_eq!(recorded(pass), first);
     let while_it_ran = format!("echo >> Cargo.toml; {pass}");
     let changed = format!("{first} and changes");
@@ -336,8 +336,8 @@ fn the_commit_is_the_one_that_was_checked() {
     assert_eq!(recorded(pass), head());
 }
 
-/// What cargo and the test programs say, in their words.
-const CARGO_SAYS: &str = r#"cat <<'END'
+/// What cargo and the test programs print.
+const CARGO_PRINTS: &str = r#"cat <<'END'
    Compiling libaio-rs v0.1.0
      Running unittests src/lib.rs (target/debug/deps/aio-1)
 
@@ -359,9 +359,9 @@ test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; fini
 END
 "#;
 
-/// `make check RECORD=1`, with a cargo that says this.
-fn check(tree: &Path, cargo_says: &str) -> Output {
-    program(tree, "cargo", cargo_says);
+/// `make check RECORD=1`, with a cargo that prints this.
+fn check(tree: &Path, cargo_prints: &str) -> Output {
+    program(tree, "cargo", cargo_prints);
     let mut command = Command::new(tree.join("scripts/shared/record.sh"));
     command.args(["check", "scripts/check/check.sh"]);
     attempt(command.env("CARGO", tree.join("cargo")))
@@ -370,7 +370,7 @@ fn check(tree: &Path, cargo_says: &str) -> Output {
 #[test]
 fn check_writes_a_row_for_each_test_file() {
     let tree = tree();
-    let output = check(tree.path(), CARGO_SAYS);
+    let output = check(tree.path(), CARGO_PRINTS);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let result = |words| result(tree.path(), words);
     assert_eq!(
@@ -384,7 +384,7 @@ fn check_writes_a_row_for_each_test_file() {
     );
     assert_eq!(result("two"), "**in part**: 5 passed, 0 failed, 2 skipped");
     assert_eq!(cells(tree.path(), "two")[2], "2 min");
-    // It is no test of this run.
+    // This test file is not in the run.
     assert_eq!(result("three"), "**not run**");
     assert_eq!(result("first"), "old");
 }
@@ -395,7 +395,7 @@ fn check_counts_lint() {
     let tree = tree();
     let lint = |says: &str| program(tree.path(), "scripts/check/lint.sh", says);
     lint("echo 'lint: 3 passed, 0 failed, 0 skipped'");
-    let output = check(tree.path(), CARGO_SAYS);
+    let output = check(tree.path(), CARGO_PRINTS);
     assert!(output.status.success(), "{}", report_of(&output));
     assert_eq!(
         result(tree.path(), "all"),
@@ -404,12 +404,12 @@ fn check_counts_lint() {
     );
 
     lint("echo 'SKIPPED b: no tool'; echo 'lint: 1 passed, 1 failed, 1 skipped'; false");
-    let output = check(tree.path(), CARGO_SAYS);
+    let output = check(tree.path(), CARGO_PRINTS);
     assert!(!output.status.success(), "{}", report_of(&output));
     let all = result(tree.path(), "all");
     assert!(all.starts_with("**failed**, status 1: "), "{all}");
     assert!(all.ends_with("<br>8 passed, 1 failed, 4 skipped"), "{all}");
-    // The tests ran all the same.
+    // The tests ran although lint failed.
     assert_eq!(
         result(tree.path(), "two"),
         "**in part**: 5 passed, 0 failed, 2 skipped"
@@ -419,7 +419,7 @@ fn check_counts_lint() {
 #[test]
 fn a_test_program_that_dies_is_a_failure() {
     let tree = tree();
-    let dies = CARGO_SAYS.replace("test result: ok. 3 passed", "killed; not a result: ok. 3");
+    let dies = CARGO_PRINTS.replace("test result: ok. 3 passed", "killed; not a result: ok. 3");
     let output = check(tree.path(), &format!("{dies}exit 101"));
     assert!(!output.status.success());
     let died = result(tree.path(), "a \\| b");
@@ -431,7 +431,7 @@ fn a_test_program_that_dies_is_a_failure() {
 #[test]
 fn a_failed_test_is_named() {
     let tree = tree();
-    let fails = CARGO_SAYS.replace(
+    let fails = CARGO_PRINTS.replace(
         "test result: ok. 3 passed; 0 failed",
         "test that_one ... FAILED\ntest result: FAILED. 2 passed; 1 failed",
     );
@@ -449,7 +449,7 @@ fn a_failed_test_is_named() {
 #[test]
 fn a_build_that_fails_leaves_no_pass() {
     let tree = tree();
-    check(tree.path(), CARGO_SAYS);
+    check(tree.path(), CARGO_PRINTS);
     let output = check(tree.path(), "echo 'error: could not compile'; exit 101");
     assert!(!output.status.success());
     assert_eq!(
@@ -461,11 +461,11 @@ fn a_build_that_fails_leaves_no_pass() {
     }
 }
 
-/// A test file that the page does not know is said, and the others are written.
+/// A test file without a row is reported, and the rows of the others are written.
 #[test]
-fn a_test_file_without_a_row_is_said() {
+fn a_test_file_without_a_row_is_reported() {
     let tree = tree();
-    let more = CARGO_SAYS.replace("tests/programs/main.rs", "tests/more.rs");
+    let more = CARGO_PRINTS.replace("tests/programs/main.rs", "tests/more.rs");
     let output = check(tree.path(), &more);
     assert!(!output.status.success(), "{}", report_of(&output));
     assert!(

@@ -4,13 +4,13 @@
  *
  * enosys   All of them answer ENOSYS, as under qemu-user and rr, and without CONFIG_AIO.
  * eperm    All answer EPERM, as in a sandbox that denies what it does not list.
- * limit=N  io_setup answers EAGAIN for more than N, as when fs.aio-max-nr leaves no more. The number
- *          is what the kernel takes: 32 bits without a sign. The other calls work.
+ * limit=N  io_setup answers EAGAIN for more than N, as if fs.aio-max-nr left no more. As in the
+ *          kernel, the number is an unsigned 32-bit one. The other calls work.
  * kill     Any of them kills the process, with SIGSYS.
  *
  * The filter is for every way of making a system call that the machine has, so 32-bit programs have
  * it too; an architecture that is not in the table kills. Children and what they start inherit it.
- * This program should be linked statically, so that LD_PRELOAD and LD_LIBRARY_PATH are for the other.
+ * Link this program statically, so that LD_PRELOAD and LD_LIBRARY_PATH affect the other one alone.
  */
 #include <endian.h>
 #include <errno.h>
@@ -25,7 +25,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* io_setup first. An architecture has one or two calls io_pgetevents, or the first of them twice. */
+/* io_setup first. An architecture with a single io_pgetevents call has it twice in its row. */
 enum { SETUP, DESTROY, SUBMIT, CANCEL, GETEVENTS, PGETEVENTS, PGETEVENTS_TIME64, CALLS };
 
 static const struct interface {

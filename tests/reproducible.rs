@@ -1,5 +1,5 @@
-//! Two builds of the same sources that have as little as possible in common install the same bytes.
-//! `make reproducible-check` does so with the packages and the release.
+//! Two builds of the same sources, which have as little else as possible in common, install the
+//! same bytes. `make reproducible-check` compares two builds of the packages and of the release.
 
 mod support;
 
@@ -12,8 +12,8 @@ use support::{copy_sources, has, run, scratch, skip, text};
 /// Everything installed: its mode, and its bytes.
 type Installed = BTreeMap<PathBuf, (u32, Vec<u8>)>;
 
-/// The one who builds elsewhere: nobody, who may still read the compiler in root's home.
-const SOMEBODY_ELSE: &[&str] = &[
+/// Builds as the user nobody, who may still read the compiler in root's home.
+const ANOTHER_USER: &[&str] = &[
     "setpriv",
     "--reuid=65534",
     "--regid=65534",
@@ -21,7 +21,7 @@ const SOMEBODY_ELSE: &[&str] = &[
     "--inh-caps=+dac_read_search",
     "--ambient-caps=+dac_read_search",
 ];
-/// In another year; the files are older still. Not for Rust's tools, which hang under faketime.
+/// Builds in another year; the files are older still. Rust's tools would hang under faketime.
 const ANOTHER_TIME: &str = "FAKETIME_DONT_FAKE_MONOTONIC=1 faketime 2031-05-06 ";
 
 #[test]
@@ -39,8 +39,8 @@ fn two_builds_are_the_same_to_the_last_bit() {
     copy_crates(&home);
 
     let mut wrapper = Vec::new();
-    if root_user() && has(SOMEBODY_ELSE[0]) {
-        wrapper.extend(SOMEBODY_ELSE);
+    if root_user() && has(ANOTHER_USER[0]) {
+        wrapper.extend(ANOTHER_USER);
         run(Command::new("chown")
             .args(["-R", "65534:65534"])
             .arg(&elsewhere)
@@ -80,8 +80,8 @@ fn two_builds_are_the_same_to_the_last_bit() {
         run(&mut second);
         let (first, second) = (installed(&here), installed(&elsewhere));
         for name in ["libaio.so.1.0.2", "libaio.a", "libaio.h", "libaio.pc"] {
-            let there = first.keys().filter(|path| path.ends_with(name)).count();
-            assert_eq!(there, 1, "{name} is not installed");
+            let count = first.keys().filter(|path| path.ends_with(name)).count();
+            assert_eq!(count, 1, "{name} is not installed");
         }
         let names = |installed: &Installed| installed.keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&first), names(&second));
@@ -112,7 +112,7 @@ fn root_user() -> bool {
     text(&run(Command::new("id").arg("-u")).stdout).trim() == "0"
 }
 
-/// What cargo has fetched already, for another home.
+/// Copies the crates that cargo has fetched already into another home.
 fn copy_crates(home: &Path) {
     let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(
         || Path::new(&std::env::var_os("HOME").expect("a home")).join(".cargo"),
@@ -128,9 +128,9 @@ fn copy_crates(home: &Path) {
     }
 }
 
-/// `make install` in a directory, from nothing.
+/// `make clean` and `make install` in a directory.
 fn make(directory: &Path, umask: &str, wrapper: &[&str], debug: &str, flags: &str) -> Command {
-    // The compiler itself, where rustup would look for its settings in a home.
+    // The compiler itself: rustup would look for its settings in the home directory.
     let sysroot = text(&run(Command::new("rustc").args(["--print", "sysroot"])).stdout);
     let compiler = Path::new(sysroot.trim()).join("bin/rustc");
     let mut make = Command::new("sh");

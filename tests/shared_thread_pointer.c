@@ -1,12 +1,13 @@
 /*
- * A child of clone(CLONE_VM) that has its parent's thread pointer, its parent, and a third thread
- * take from one context. The kernel restarts no sequence of such a child, although the area that
- * it finds by its thread pointer says so: see docs/differences.md. This counts what comes of it.
+ * Three take events from one context: a child of clone(CLONE_VM) that has its parent's thread
+ * pointer, its parent, and a third thread. The kernel restarts no section of such a child, although
+ * the area at its thread pointer is registered: see docs/differences.md. The program counts the
+ * events that come twice or are lost.
  *
- * shared_thread_pointer SECONDS [present] [thread]: exit status 1 if a completion came from nowhere
- * or a call was refused, 3 if completions came twice or were lost. Half of the takes are into
- * memory that is not there yet, which makes others come in the middle of them; none if "present".
- * With "thread" the child is a thread like any other.
+ * shared_thread_pointer SECONDS [present] [thread]: the exit status is 1 if an event was bogus or a
+ * call was refused, 3 if completions came twice or were lost. Half of the takes are into a page
+ * that is absent, so that others interrupt them; none if "present". With "thread" an ordinary
+ * thread replaces the child.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -36,7 +37,7 @@ enum { FREE, IN_FLIGHT };
         }                                                                                          \
     } while (0)
 
-/* What a thread of control knows of itself, instead of thread-local storage. */
+/* One of the three. Parent and child share their thread-local storage, so it is not used. */
 struct taker {
     struct io_event *events;
     atomic_long taken;
@@ -50,7 +51,7 @@ static atomic_bool end, begun;
 static bool present;
 static struct taker parent, child, third;
 
-/* No call of the C library here and in take() that could fail: it would write errno. */
+/* Here and in take() no call may fail that would write errno, which parent and child share. */
 static void account(struct taker *taker, long answer, const struct io_event *events)
 {
     long i;
@@ -178,7 +179,7 @@ int main(int argc, char **argv)
     else
         NEED(waitpid(pid, &status, 0) == pid && status == 0);
     NEED(pthread_join(thread, NULL) == 0);
-    /* What is not lost is in the ring. */
+    /* Events that are not lost are still in the ring. */
     while ((answer = io_getevents(ctx, 1, BATCH, events, &shortly)) > 0)
         account(&parent, answer, events);
     for (i = 0; i < REQUESTS; i++)

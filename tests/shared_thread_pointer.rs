@@ -1,7 +1,7 @@
-//! Three take from one context, most often while another is in the middle of it: by threads every
-//! completion comes once. If one of them is a child of clone(CLONE_VM) with its parent's thread
-//! pointer, no call is refused; how many come twice or are lost is printed, for docs/testing.md.
-//! For 3 seconds each, or with LIBAIO_RS_LONG=1 for a minute.
+//! Three threads take from one context, and interrupt each other in the middle: every completion
+//! comes once. If one of the three is a child of clone(CLONE_VM) with its parent's thread pointer,
+//! no call is refused; how many completions come twice or are lost is printed for docs/testing.md.
+//! Each run takes 3 seconds, or a minute with LIBAIO_RS_LONG=1.
 
 mod support;
 
@@ -13,7 +13,7 @@ const TWICE_OR_LOST: i32 = 3;
 
 /// Runs tests/shared_thread_pointer.c, which must end with one of these exit statuses.
 #[track_caller]
-fn takes(library: &Path, arguments: &[&str], expected: &[i32]) {
+fn run_takers(library: &Path, arguments: &[&str], expected: &[i32]) {
     let place = scratch();
     let program = place.path().join("program");
     compile("shared_thread_pointer.c", &program, library);
@@ -43,14 +43,14 @@ fn takes(library: &Path, arguments: &[&str], expected: &[i32]) {
 
 #[test]
 fn threads_get_every_completion_once() {
-    takes(&ours().shared, &["thread"], &[0]);
-    takes(&ours().shared, &["thread", "present"], &[0]);
+    run_takers(&ours().shared, &["thread"], &[0]);
+    run_takers(&ours().shared, &["thread", "present"], &[0]);
 }
 
 #[test]
 fn a_child_with_its_parents_thread_pointer_is_served() {
-    takes(&ours().shared, &[], &[0, TWICE_OR_LOST]);
-    takes(&ours().shared, &["present"], &[0, TWICE_OR_LOST]);
+    run_takers(&ours().shared, &[], &[0, TWICE_OR_LOST]);
+    run_takers(&ours().shared, &["present"], &[0, TWICE_OR_LOST]);
 }
 
 #[test]
@@ -58,6 +58,6 @@ fn the_original_gives_every_completion_once() {
     let Some(original) = original() else {
         return skip("takes over the original", "it is not installed");
     };
-    takes(&original.shared, &["thread"], &[0]);
-    takes(&original.shared, &[], &[0]);
+    run_takers(&original.shared, &["thread"], &[0]);
+    run_takers(&original.shared, &[], &[0]);
 }

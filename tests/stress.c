@@ -1,14 +1,16 @@
 /*
- * Many threads in all calls on a few contexts, which come and go, with signals whose handlers submit
- * and reap too, and forks. Every request must complete exactly once, for whoever reaps it.
+ * Many threads make all calls on a few contexts, which are destroyed and created meanwhile. Signal
+ * handlers submit and reap too, and threads fork. Every request must complete exactly once. In
+ * turns, the threads submit more than they reap, until there is no room, and reap more than they
+ * submit.
  *
  * A context is destroyed beside threads that wait for its completions, but not beside one that
  * polls it: a poll reads the ring without a lock, which may go away under it.
  *
- * stress SECONDS REQUESTS [apart|steady|no-polls]: until both are reached. Exit status 1 if a completion was
- * lost, doubled or never asked for. "apart" keeps all reaps away from a context that is destroyed,
- * since the original reads the ring in each; "steady" leaves the contexts alone; "no-polls" submits no
- * IO_CMD_POLL, which needs the kernel.
+ * stress SECONDS REQUESTS [apart] [steady] [no-polls]: until both are reached. Exit status 1 if a
+ * completion was lost, doubled or never asked for. "apart" keeps all reaps away from a context that
+ * is destroyed, since the original reads the ring in each; "steady" leaves the contexts alone;
+ * "no-polls" submits no IO_CMD_POLL, which needs the kernel.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,7 +29,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONTEXTS = 3, WORKERS = 4, REQUESTS = 192, BATCH = 8, BLOCK = 512 };
+enum { CONTEXTS = 3, WORKERS = 4, BATCH = 8, BLOCK = 512 };
+/* What threads, their handlers and main() may have reaped, and not accounted for. */
+enum { REAPED = (2 * WORKERS + 1) * BATCH };
 enum { FREE, CLAIMED, IN_FLIGHT };
 
 #define NEED(condition)                                                                            \
@@ -50,13 +54,17 @@ struct place {
     atomic_int submitting; /* threads that are about to submit */
     atomic_int reading;    /* calls, in handlers too, that are about to read the ring so */
     atomic_long in_flight;
-    struct request requests[REQUESTS];
+    atomic_long outstanding; /* submitted and not reaped, or REAPED more at most */
+    long slots;              /* of the ring at its handle */
+    struct request *requests;
 };
 
 static struct place places[CONTEXTS];
 static atomic_uint handled;
 static atomic_long submitted, completed, doubled, bogus, contexts_made, children, taken_by_handlers;
-static atomic_bool stop;
+static atomic_long refused, beyond;
+static atomic_bool stop, fill;
+static int asked, count_of_requests;
 static bool apart, no_polls;
 static int zero, direct, counter;
 static pthread_t workers[WORKERS];
@@ -75,10 +83,11 @@ static void account(struct iocb *iocb)
 
     for (i = 0; i < CONTEXTS; i++) {
         struct place *place = &places[i];
-        if (request < place->requests || request >= place->requests + REQUESTS)
+        if (request < place->requests || request >= place->requests + count_of_requests)
             continue;
         if (atomic_exchange(&request->state, FREE) != IN_FLIGHT)
             atomic_fetch_add(&doubled, 1);
+        atomic_fetch_sub(&place->outstanding, 1);
         atomic_fetch_sub(&place->in_flight, 1);
         atomic_fetch_add(&completed, 1);
         return;
@@ -121,9 +130,9 @@ static void submit(struct place *place, unsigned *seed)
     if (!atomic_load(&place->open))
         goto out;
     ctx = atomic_load(&place->ctx);
-    from = (int)random_below(seed, REQUESTS);
-    for (i = 0; i < REQUESTS && count < wanted; i++) {
-        struct request *request = &place->requests[(from + i) % REQUESTS];
+    from = (int)random_below(seed, count_of_requests);
+    for (i = 0; i < count_of_requests && count < wanted; i++) {
+        struct request *request = &place->requests[(from + i) % count_of_requests];
         int free = FREE;
         if (!atomic_compare_exchange_strong(&request->state, &free, CLAIMED))
             continue;
@@ -135,7 +144,7 @@ static void submit(struct place *place, unsigned *seed)
             if (!no_polls) {
                 io_prep_poll(&request->iocb, counter, POLLIN);
                 break;
-            } /* fall through */
+            }    /* fall through */
         default: /* completes in io_submit */
             io_prep_pread(&request->iocb, zero, request->buffer, 8, 0);
         }
@@ -151,6 +160,9 @@ static void submit(struct place *place, unsigned *seed)
         fail("io_submit");
     answer = answer < 0 ? 0 : answer;
     atomic_fetch_add(&submitted, answer);
+    atomic_fetch_add(&refused, count - answer);
+    if (atomic_fetch_add(&place->outstanding, answer) + answer > place->slots - 1 + REAPED)
+        atomic_fetch_add(&beyond, 1);
     atomic_fetch_sub(&place->in_flight, count - answer);
     for (i = answer; i < count; i++)
         atomic_store(&((struct request *)list[i])->state, FREE);
@@ -204,7 +216,8 @@ static long reap(struct place *place, unsigned *seed)
         answer = io_queue_run(ctx);
         break;
     case 6:
-        answer = io_cancel(ctx, &place->requests[random_below(seed, REQUESTS)].iocb, events);
+        answer = io_cancel(ctx, &place->requests[random_below(seed, count_of_requests)].iocb,
+                           events);
         answer = answer == -EINPROGRESS ? 0 : answer;
         break;
     default:
@@ -243,7 +256,7 @@ static void *work(void *number)
 
     while (!atomic_load(&stop)) {
         struct place *place = &places[random_below(&seed, CONTEXTS)];
-        if (random_below(&seed, 3))
+        if (random_below(&seed, 6) >= (atomic_load(&fill) ? 5 : 2))
             reap(place, &seed);
         else
             submit(place, &seed);
@@ -251,11 +264,15 @@ static void *work(void *number)
     return NULL;
 }
 
+/* struct aio_ring in the kernel's fs/aio.c. */
+static long slots_of(io_context_t ctx) { return ((unsigned *)ctx)[1]; }
+
 static void make_context(struct place *place)
 {
     io_context_t ctx = 0;
 
-    NEED(io_setup(64, &ctx) == 0);
+    NEED(io_setup(asked, &ctx) == 0);
+    place->slots = slots_of(ctx);
     atomic_store(&place->ctx, ctx);
     atomic_fetch_add(&contexts_made, 1);
     atomic_store(&place->open, true);
@@ -331,20 +348,28 @@ static void fork_once(void)
     atomic_fetch_add(&children, 1);
 }
 
+static bool has(char **argv, const char *word)
+{
+    while (*argv && strcmp(*argv, word) != 0)
+        argv++;
+    return *argv;
+}
+
 int main(int argc, char **argv)
 {
     double seconds = argc > 1 ? atof(argv[1]) : 1;
     long requests = argc > 2 ? atol(argv[2]) : 0;
-    bool steady = argc > 3 && strcmp(argv[3], "steady") == 0;
+    bool steady = has(argv, "steady");
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     struct timespec begin, now;
     unsigned seed = 1, turn;
+    io_context_t smallest = 0;
     char path[] = "stress.XXXXXX";
     int i, k;
 
-    apart = argc > 3 && strcmp(argv[3], "apart") == 0;
-    no_polls = argc > 3 && strcmp(argv[3], "no-polls") == 0;
-    NEED(argc <= 3 || apart || steady || no_polls);
+    apart = has(argv, "apart");
+    no_polls = has(argv, "no-polls");
+    NEED(argc <= 3 + apart + steady + no_polls);
     alarm((unsigned)seconds + 600);
     direct = mkstemp(path);
     NEED(direct >= 0 && write(direct, path, sizeof(path)) > 0 && ftruncate(direct, 4096) == 0);
@@ -357,8 +382,14 @@ int main(int argc, char **argv)
     counter = eventfd(0, EFD_NONBLOCK);
     NEED(direct >= 0 && zero >= 0 && counter >= 0);
     sigaction(SIGUSR1, &action, NULL);
+    /* A ring of the kernel's is never smaller than this; theirs have more than twice the slots. */
+    NEED(io_setup(1, &smallest) == 0);
+    asked = (int)slots_of(smallest);
+    count_of_requests = 4 * asked;
+    NEED(io_destroy(smallest) == 0);
     for (i = 0; i < CONTEXTS; i++) {
-        for (k = 0; k < REQUESTS; k++)
+        NEED((places[i].requests = calloc((size_t)count_of_requests, sizeof(struct request))));
+        for (k = 0; k < count_of_requests; k++)
             NEED(posix_memalign((void **)&places[i].requests[k].buffer, BLOCK, BLOCK) == 0);
         make_context(&places[i]);
     }
@@ -369,6 +400,7 @@ int main(int argc, char **argv)
     for (turn = 0;; turn++) {
         uint64_t count = 1;
         double elapsed;
+        atomic_store(&fill, turn % 2 == 0);
         NEED(write(counter, &count, sizeof(count)) > 0);
         usleep(300);
         NEED(read(counter, &count, sizeof(count)) > 0 || errno == EAGAIN);
@@ -393,7 +425,8 @@ int main(int argc, char **argv)
             NEED(io_destroy(places[i].ctx) == 0);
         }
     printf("%ld submitted, %ld completed, %ld twice, %ld bogus; %ld contexts, %ld children, "
-           "%ld reaped by signal handlers\n",
-           submitted, completed, doubled, bogus, contexts_made, children, taken_by_handlers);
+           "%ld reaped by signal handlers, %ld without room, %ld beyond the ring\n",
+           submitted, completed, doubled, bogus, contexts_made, children, taken_by_handlers,
+           refused, beyond);
     return !(submitted == completed && doubled == 0 && bogus == 0);
 }

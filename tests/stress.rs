@@ -60,24 +60,40 @@ fn passes(server: Server, library: &Path, arguments: &[&str]) -> String {
 fn every_completion_once_by(server: Server, more: &[&str]) -> String {
     let arguments: &[&str] = match std::env::var_os("LIBAIO_RS_LONG") {
         Some(_) => &["1", "10000000"],
-        None => &["4", "50000"],
+        None => &["3", "50000"],
     };
     passes(server, &ours().shared, &[arguments, more].concat())
 }
 
 #[test]
 fn every_completion_once() {
-    support::result(&every_completion_once_by(KERNEL, &[]));
+    let printed = every_completion_once_by(KERNEL, &[]);
+    support::result(&printed);
+    assert_eq!(count(&printed, " beyond the ring"), 0);
 }
 
+/// More requests were outstanding than the kernel's ring has room for.
 #[test]
 fn every_completion_once_from_short_rings() {
-    every_completion_once_by(SHORT_RING, &[]);
+    let printed = every_completion_once_by(SHORT_RING, &[]);
+    support::result(&format!("short rings: {printed}"));
+    assert_ne!(count(&printed, " beyond the ring"), 0);
 }
 
 #[test]
 fn every_completion_once_without_the_kernel() {
-    every_completion_once_by(IN_LINE, &["no-polls"]);
+    let printed = every_completion_once_by(IN_LINE, &["no-polls"]);
+    support::result(&format!("in line: {printed}"));
+    assert_ne!(count(&printed, " without room"), 0);
+}
+
+/// The number before some words.
+fn count(printed: &str, words: &str) -> u64 {
+    let before = printed.split(words).next().expect("at least one part");
+    let number = before.rsplit(' ').next().expect("at least one part");
+    number
+        .parse()
+        .unwrap_or_else(|_| panic!("no number of{words}: {printed}"))
 }
 
 /// The test asks nothing that the original cannot do, but for waiting for a context that another
@@ -114,8 +130,19 @@ fn without_the_exclusion_it_finds_rings_that_go_away() {
 }
 
 #[test]
-fn without_the_exclusion_it_finds_events_that_are_lost() {
-    let (command, output) = stress(IN_LINE, without_exclusion(), &["20", "0", "no-polls"]);
+fn without_the_exclusion_it_finds_faults_beside_short_rings() {
+    let (command, output) = stress(SHORT_RING, without_exclusion(), &["30", "0", "steady"]);
     let printed = report(&command, &output);
-    assert!(!output.status.success(), "{printed}");
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+}
+
+#[test]
+fn without_the_exclusion_it_finds_faults_without_the_kernel() {
+    let (command, output) = stress(
+        IN_LINE,
+        without_exclusion(),
+        &["30", "0", "steady", "no-polls"],
+    );
+    let printed = report(&command, &output);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
 }

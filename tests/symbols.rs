@@ -1,4 +1,4 @@
-//! The shared library's and the archive's symbols, and what else a distribution checks of them.
+//! The symbols of the shared library and of the archive, and what else distributions check.
 
 mod support;
 
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::{
     architecture, attempt, cargo_build, cargo_built, cc, foreign, has, has_64_bits, needs_libc,
-    original, ours, reaps, report, root, run, skip, text,
+    original, ours, report, root, run, skip, text,
 };
 
-/// Written out here once more, and not taken from the sources: a change there is a change of ABI.
+/// Written out here instead of taken from the sources, where a change would be a change of the ABI.
 const EXPORTS: &[&str] = &[
     "io_queue_init@@LIBAIO_0.1",
     "io_queue_run@@LIBAIO_0.1",
@@ -27,7 +27,7 @@ const EXPORTS: &[&str] = &[
     "io_pgetevents@@LIBAIO_0.5",
 ];
 
-/// And on machines with 32 bits, which Debian 12's libaio does not have yet.
+/// Also exported on 32-bit machines. Debian 12's libaio does not have these yet.
 const EXPORTS_OF_32_BITS: &[&str] = &[
     "io_getevents_time64@@LIBAIO_0.6",
     "io_pgetevents_time64@@LIBAIO_0.6",
@@ -44,7 +44,7 @@ fn exports() -> BTreeSet<String> {
 
 const VERSIONS: &[&str] = &["LIBAIO_0.1", "LIBAIO_0.4", "LIBAIO_0.5", "LIBAIO_0.6"];
 
-/// What src/settings.rs and src/sys/restartable use of a C library, if there is one.
+/// Symbols of the C library that src/settings.rs and src/sys/restartable use if it is present.
 const FROM_LIBC: &[&str] = &[
     "getauxval",
     "__environ",
@@ -58,7 +58,7 @@ fn readelf(option: &str, file: &Path) -> String {
     text(&run(Command::new("readelf").args(["-W", option]).arg(file)).stdout)
 }
 
-/// The words of a symbol's line, but for what some machines have to say in brackets.
+/// The words of a symbol's line, without the notes in brackets that some machines have.
 fn words(line: &str) -> Vec<String> {
     let plain = match (line.find('['), line.find(']')) {
         (Some(from), Some(to)) if from < to => format!("{}{}", &line[..from], &line[to + 1..]),
@@ -67,8 +67,8 @@ fn words(line: &str) -> Vec<String> {
     plain.split_whitespace().map(str::to_string).collect()
 }
 
-/// `name@version` of every defined dynamic symbol, but for the absolute ones with which GNU ld
-/// marks the versions themselves.
+/// `name@version` of every defined dynamic symbol, without the absolute symbols that GNU ld adds
+/// for the versions themselves.
 fn dynamic_symbols(file: &Path) -> BTreeSet<String> {
     readelf("--dyn-syms", file)
         .lines()
@@ -80,8 +80,9 @@ fn dynamic_symbols(file: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// Both ways to a shared library, with every linker that is here. rustc is told not to bring its
-/// own, so that `-fuse-ld` decides for it as it does for the C compiler.
+/// The shared library as `make` and as `cargo build` link it, with every linker that is installed.
+/// rustc must not use its own linker, so that `-fuse-ld` has the same effect as with the C
+/// compiler.
 fn every_shared_library() -> Vec<(String, PathBuf)> {
     let mut libraries = vec![("make".to_string(), ours().shared.clone())];
     if foreign().is_some() {
@@ -109,7 +110,7 @@ fn every_shared_library() -> Vec<(String, PathBuf)> {
     libraries
 }
 
-/// rustc brings a linker of its own since 1.90, and has the option against it since then.
+/// Since 1.90, rustc has a linker of its own, and an option to disable it.
 fn rustc_minor() -> u32 {
     let version = text(&run(Command::new("rustc").arg("--version")).stdout);
     let minor = version
@@ -146,7 +147,7 @@ fn check_dynamic_section(how: &str, library: &Path) {
     ] {
         assert!(!dynamic.contains(tag), "{how} has {tag}: {dynamic}");
     }
-    // Nothing else; libc under the name that it has on the machine.
+    // It needs no other library than libc, by the name that libc has on the machine.
     let mut expected = match (libc_is_needed, original()) {
         (false, _) => BTreeSet::new(),
         (true, Some(original)) => needed(&original.shared),
@@ -159,7 +160,7 @@ fn check_dynamic_section(how: &str, library: &Path) {
     let size = constructors.and_then(|line| line.split_whitespace().nth(2));
     let expected = Some(if has_64_bits() { "8" } else { "4" });
     assert_eq!(size, expected, "{how}: {dynamic}");
-    // For the environment, if the program has them. Linkers add relative ones of their own.
+    // Relocations name only optional symbols. Linkers add relative ones of their own.
     let is_optional = |line: &str| {
         FROM_LIBC
             .iter()
@@ -201,7 +202,7 @@ fn check_segments(how: &str, library: &Path) {
 }
 
 #[test]
-fn the_stripped_library_is_a_page_larger_than_debians_at_most() {
+fn the_stripped_library_is_at_most_a_page_larger_than_debians() {
     let place = support::scratch();
     let stripped = place.path().join("libaio.so");
     run(Command::new("strip")
@@ -209,7 +210,7 @@ fn the_stripped_library_is_a_page_larger_than_debians_at_most() {
         .arg(&stripped)
         .arg(&ours().shared));
     let size = stripped.metadata().expect("strip made it").len();
-    // Rust 1.85 makes 27 bytes of code more than fill two pages.
+    // With Rust 1.85 the code is 27 bytes larger than two pages.
     let pages = if rustc_minor() >= 90 { 1 } else { 2 };
     assert!(size <= 14_184 + pages * 4096, "{size} bytes");
 }
@@ -231,7 +232,7 @@ fn abidiff_finds_nothing_missing() {
     assert!(output.status.success(), "{}", report(&abidiff, &output));
 }
 
-/// Of the library of any machine; `make cross-check` runs these for each.
+/// Tests for any machine; `make cross-check` runs them for each.
 mod on_every_machine {
     use super::*;
 
@@ -241,7 +242,7 @@ mod on_every_machine {
         for (how, library) in every_shared_library() {
             assert_eq!(dynamic_symbols(&library), expected, "{how}");
             let versions = readelf("--version-info", &library);
-            // What is needed of the C library's versions has another form.
+            // The versions that are needed of the C library are printed in another form.
             let defined: Vec<&str> = versions
                 .lines()
                 .filter(|line| line.contains("Flags: none") && line.contains("Cnt: "))
@@ -263,9 +264,9 @@ mod on_every_machine {
         let mut found = BTreeSet::new();
         for line in symbols.lines().filter(|line| line.contains(' ')) {
             let (kind, name) = line.rsplit_once(' ').expect("a line with a space");
-            // From whichever C library the program is linked with; a weak one does not bring its
-            // object.
-            if reaps() && FROM_LIBC.contains(&name) {
+            // The C library that the program is linked with defines these. A weak reference does
+            // not pull an object out of an archive.
+            if FROM_LIBC.contains(&name) {
                 let expected = if name == "getauxval" { 'U' } else { 'w' };
                 assert!(kind.ends_with(expected), "{line}");
                 continue;
@@ -286,7 +287,7 @@ mod on_every_machine {
 
     /// Class, byte order, machine and flags.
     #[test]
-    fn the_file_is_of_the_originals_kind() {
+    fn the_file_header_is_the_originals() {
         let (Some(original), true) = (original(), has_original()) else {
             return skip("the kind of file", "the original is not there");
         };
@@ -306,7 +307,7 @@ mod on_every_machine {
     }
 
     #[test]
-    fn the_originals_symbols_are_there_and_no_others() {
+    fn it_has_exactly_the_originals_symbols() {
         let Some(original) = original() else {
             return skip("the original's symbols", "the original is not installed");
         };
@@ -317,7 +318,7 @@ mod on_every_machine {
         assert_eq!(dynamic_symbols(&ours().shared), expected);
     }
 
-    /// A program, with either form of the library.
+    /// A program links with the shared library and with the archive.
     #[test]
     fn programs_link() {
         let place = support::scratch();

@@ -1,8 +1,7 @@
 /*
- * Requests of which each script in tools/ must report every one: two threads, iocbs that are used
- * again, calls that take a part, every function that reaps, results of all kinds. Prints them as
- * "opcode fd offset bytes res", in no particular order: what the events said, beside what was
- * asked.
+ * Requests that each script in tools/ must report: from two threads, with reused iocbs, with calls
+ * that accept only some of the requests, reaped by every function, with results of all kinds.
+ * Prints each as "opcode fd offset bytes res", in no particular order; res is from its event.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,26 +22,25 @@
 
 enum { PAGE = 4096, BATCH = 8, READS = 100, READABLE = 90 * PAGE + 100, WRITES = 50 };
 
-/* Of the first version of the ABI: it has no min_nr, and waits for one event. */
+/* The function of the first ABI version: it has no min_nr, and waits for one event. */
 int old_getevents(io_context_t ctx, long nr, struct io_event *events, struct timespec *timeout);
 __asm__(".symver old_getevents, io_getevents@LIBAIO_0.1");
 
 static int file;
 static char buffer[BATCH][PAGE];
 
-static void say(const struct iocb *asked, long res)
+static void print_request(const struct iocb *iocb, long res)
 {
-    const char *op = asked->aio_lio_opcode == IO_CMD_PREAD    ? "pread"
-                     : asked->aio_lio_opcode == IO_CMD_PWRITE ? "pwrite"
-                                                              : "fsync";
-    printf("%s %d %lld %lu %ld\n", op, asked->aio_fildes, asked->u.c.offset, asked->u.c.nbytes,
-           res);
+    const char *op = iocb->aio_lio_opcode == IO_CMD_PREAD    ? "pread"
+                     : iocb->aio_lio_opcode == IO_CMD_PWRITE ? "pwrite"
+                                                             : "fsync";
+    printf("%s %d %lld %lu %ld\n", op, iocb->aio_fildes, iocb->u.c.offset, iocb->u.c.nbytes, res);
 }
 
-static void say_all(const struct io_event *events, int count)
+static void print_all(const struct io_event *events, int count)
 {
     for (int k = 0; k < count; k++)
-        say(events[k].obj, (long)events[k].res);
+        print_request(events[k].obj, (long)events[k].res);
 }
 
 static void reap(io_context_t ctx, int how, int count)
@@ -54,12 +52,12 @@ static void reap(io_context_t ctx, int how, int count)
                 : how == 1 ? io_pgetevents(ctx, count, BATCH, events, NULL, NULL)
                            : old_getevents(ctx, BATCH, events, NULL);
         EXPECT(n > 0 && n <= count);
-        say_all(events, n);
+        print_all(events, n);
         count -= n;
     }
 }
 
-/* Reads, the last ones at and behind the end of the file, with the same eight iocbs. */
+/* Reads with the same eight iocbs, the last ones at and beyond the end of the file. */
 static void *reads(void *unused)
 {
     struct iocb iocbs[BATCH], refused, *list[BATCH + 1];
@@ -93,7 +91,7 @@ static void *reads(void *unused)
 static io_context_t shared;
 static struct iocb write_iocbs[WRITES], nothing;
 
-/* Writes into a context that the main thread reaps. After every fifth comes one that is refused. */
+/* Writes to a context that the main thread reaps. After every fifth comes one that is refused. */
 static void *writes(void *unused)
 {
     static char data[512];
@@ -118,11 +116,11 @@ enum { CHAINS = 3, LINKS = 5 };
 
 static int links;
 
-/* Asks for the next page with the iocb that has just completed. */
+/* Reads the next page with the iocb that has just completed. */
 static void next_link(io_context_t ctx, struct iocb *iocb, long res, long res2)
 {
     EXPECT(res2 == 0);
-    say(iocb, res);
+    print_request(iocb, res);
     if (links < LINKS * CHAINS) {
         links++;
         iocb->u.c.offset += PAGE;

@@ -1,5 +1,5 @@
-//! The scripts in tools/ see every request of tests/tools.c, with the right result, over the
-//! original and over this library. Order and latencies are free.
+//! The scripts in tools/ report every request of tests/tools.c, with the right result, over the
+//! original and over this library. Order and latencies are not compared.
 
 mod support;
 
@@ -8,12 +8,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 use support::{attempt, compile, has, original, ours, report, root, run, scratch, skip, text};
 
-/// Builds the program in `place`, against the library that it then runs over.
+/// Builds the program in `place` with the library that it then runs over.
 fn build(place: &Path, library: &Path) {
     compile("tools.c", &place.join("program"), library);
 }
 
-/// Why nothing can be traced here.
+/// Why tracing is impossible on this machine; None if it is possible.
 fn obstacle() -> Option<&'static str> {
     if !cfg!(all(target_pointer_width = "64", target_endian = "little")) {
         return Some("for 64-bit, little-endian machines");
@@ -27,7 +27,7 @@ fn obstacle() -> Option<&'static str> {
     (!attempt(&mut nothing).status.success()).then_some("BPF is not permitted")
 }
 
-/// Runs the program under a script. What the script and, through it, the program print.
+/// Runs the program under a script. Returns what both print.
 fn trace(script: &str, place: &Path, library: &Path) -> (Command, Output) {
     let mut trace = Command::new("timeout");
     trace
@@ -46,8 +46,8 @@ fn trace(script: &str, place: &Path, library: &Path) -> (Command, Output) {
     (trace, output)
 }
 
-/// The lines of the program, which says what it was told: sorted.
-fn told(output: &str) -> Vec<String> {
+/// The lines that the program prints about its requests, sorted.
+fn printed_by_program(output: &str) -> Vec<String> {
     let mut lines: Vec<_> = output
         .lines()
         .filter(|line| {
@@ -65,7 +65,7 @@ fn told(output: &str) -> Vec<String> {
     lines
 }
 
-/// A script's number at the end.
+/// A total that a script prints at the end.
 fn total(name: &str, output: &str) -> String {
     let line = output.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.strip_prefix(": "))
@@ -74,7 +74,7 @@ fn total(name: &str, output: &str) -> String {
 }
 
 #[track_caller]
-fn nothing_is_left_out(said: &str, output: &str) {
+fn all_requests_are_counted(said: &str, output: &str) {
     for (name, expected) in [
         ("@submitted", "168"),
         ("@reaped", "167"),
@@ -85,7 +85,7 @@ fn nothing_is_left_out(said: &str, output: &str) {
     }
 }
 
-/// The lines of aio-requests, in the program's form: sorted.
+/// The lines of aio-requests in the form in which the program prints them, sorted.
 fn requests(said: &str, output: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut threads = Vec::new();
@@ -117,13 +117,17 @@ fn each_request_is_reported(library: &Path) {
     assert!(output.status.success(), "{said}");
     assert!(!said.contains("WARNING"), "{said}");
     let output = text(&output.stdout);
-    assert_eq!(requests(&said, &output), told(&output), "{said}");
-    nothing_is_left_out(&said, &output);
+    assert_eq!(
+        requests(&said, &output),
+        printed_by_program(&output),
+        "{said}"
+    );
+    all_requests_are_counted(&said, &output);
 }
 
 type Rows = BTreeMap<String, u64>;
 
-/// The histograms of a map: its keys without the process, and the counts of the rows that have any.
+/// The histograms of a map: their keys without the process, and the rows with a count above 0.
 fn histograms(map: &str, output: &str) -> Vec<(String, Rows)> {
     let mut found: Vec<(String, Rows)> = Vec::new();
     let mut inside = false;
@@ -155,9 +159,9 @@ fn depths_and_latencies_are_counted(library: &Path) {
     assert!(output.status.success(), "{said}");
     assert!(!said.contains("WARNING"), "{said}");
     let output = text(&output.stdout);
-    let lines = told(&output);
+    let lines = printed_by_program(&output);
     let fd = lines[0].split(' ').nth(1).expect("the file's number");
-    nothing_is_left_out(&said, &output);
+    all_requests_are_counted(&said, &output);
 
     let latencies = histograms("latency_us", &output);
     let mut counts: Vec<_> = latencies
@@ -173,8 +177,8 @@ fn depths_and_latencies_are_counted(library: &Path) {
     let depths = histograms("depth", &output);
     let samples: u64 = depths.iter().flat_map(|(_, rows)| rows.values()).sum();
     assert_eq!(samples, 39, "{said}");
-    // One thread submits and reaps there, so each depth is known: twelve times 8, 4, 1, 1. The
-    // chains, always three, may have a context at the same address.
+    // One thread submits and reaps the reads, so each depth is known: twelve times 8, 4, 1, 1. The
+    // chains, whose depth is always 3, may have a context at the same address.
     let reader = [("[1]", 2), ("[4, 8)", 1), ("[8, 16)", 12)];
     let mut reader: Rows = reader.map(|(row, count)| (row.to_string(), count)).into();
     let alone = depths.iter().any(|(_, rows)| *rows == reader);
@@ -205,10 +209,10 @@ fn aio_latency() {
     over_both("aio-latency", depths_and_latencies_are_counted);
 }
 
-/// bpftrace finds functions by their bare names, and in a stripped library the first io_getevents
-/// may be the old one. Then the scripts are refused, and do not show something else.
+/// bpftrace finds functions by their names without a version, and in a stripped library the first
+/// io_getevents may be the old one. Then aio-trace must refuse to run.
 #[test]
-fn a_stripped_library_is_reported_right_or_refused() {
+fn a_stripped_library_is_traced_correctly_or_refused() {
     if let Some(why) = obstacle() {
         return skip("aio-trace with a stripped library", why);
     }
@@ -227,7 +231,8 @@ fn a_stripped_library_is_reported_right_or_refused() {
         // Calls of the old version are not seen in it: every third of the first 13 rounds.
         let seen = requests(&said, &output);
         assert!(
-            seen.iter().all(|line| told(&output).contains(line)),
+            seen.iter()
+                .all(|line| printed_by_program(&output).contains(line)),
             "{said}"
         );
     } else {

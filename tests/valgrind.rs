@@ -1,6 +1,6 @@
-//! Programs over this library are clean under Valgrind's tools, which know what the kernel does but
-//! not what is in a ring: c-tests/checkers.c. When it takes completions from the ring by hand, each
-//! tool must complain: so each would see it if the library did.
+//! c-tests/checked_reads.c is clean under Valgrind's tools, which see what system calls write, but
+//! not what the kernel writes to a ring. When the program itself takes completions from the ring,
+//! each tool must complain: so each would notice if the library did.
 
 mod support;
 
@@ -16,11 +16,11 @@ fn build(place: &Path, library: &Path) {
         .arg(&ours().include)
         .arg("-o")
         .arg(place.join("program"))
-        .arg(root().join("c-tests/checkers.c"))
+        .arg(root().join("c-tests/checked_reads.c"))
         .arg(library));
 }
 
-fn under(tool: &str, place: &Path, arguments: &[&str]) -> (Command, Output) {
+fn run_under(tool: &str, place: &Path, arguments: &[&str]) -> (Command, Output) {
     let mut valgrind = Command::new("valgrind");
     valgrind
         .arg(format!("--tool={tool}"))
@@ -43,9 +43,9 @@ fn under(tool: &str, place: &Path, arguments: &[&str]) -> (Command, Output) {
 }
 
 #[track_caller]
-fn only_the_ring_is_complained_of(tool: &str) {
+fn complains_only_of_reads_of_the_ring(tool: &str) {
     if !cfg!(target_arch = "x86_64") {
-        return skip(tool, "only on x86-64 the library asks for Valgrind");
+        return skip(tool, "the library detects Valgrind only on x86-64");
     }
     if !has("valgrind") {
         return skip(tool, "valgrind is not installed");
@@ -53,26 +53,26 @@ fn only_the_ring_is_complained_of(tool: &str) {
     let place = scratch();
     for library in [&ours().archive, &ours().shared] {
         build(place.path(), library);
-        let (valgrind, output) = under(tool, place.path(), &[]);
+        let (valgrind, output) = run_under(tool, place.path(), &[]);
         let clean = output.status.success() && output.stderr.is_empty();
         assert!(clean, "{}", report(&valgrind, &output));
     }
-    let (valgrind, output) = under(tool, place.path(), &["by-hand"]);
+    let (valgrind, output) = run_under(tool, place.path(), &["by-hand"]);
     let complained = output.status.code() == Some(COMPLAINED);
     assert!(complained, "{}", report(&valgrind, &output));
 }
 
 #[test]
 fn memcheck() {
-    only_the_ring_is_complained_of("memcheck");
+    complains_only_of_reads_of_the_ring("memcheck");
 }
 
 #[test]
 fn helgrind() {
-    only_the_ring_is_complained_of("helgrind");
+    complains_only_of_reads_of_the_ring("helgrind");
 }
 
 #[test]
 fn drd() {
-    only_the_ring_is_complained_of("drd");
+    complains_only_of_reads_of_the_ring("drd");
 }

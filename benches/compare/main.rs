@@ -1,6 +1,7 @@
 //! `make bench`: the original, this library, a ring reader written by hand, io_uring and pread side
-//! by side; calls beside other threads; the instructions of single calls; and fio over both
-//! libraries. Writes the tables in docs/benchmarks.md and the plot beside it.
+//! by side; calls beside other threads; the instructions of single calls; fio over both libraries;
+//! and the engines that serve contexts where the kernel does not. Writes the tables in
+//! docs/benchmarks.md and the plot.
 //!
 //! LIBAIO_RS_BENCH_ROUNDS=n makes it shorter (default 101), LIBAIO_RS_BENCH_ROWS=text runs only the
 //! rows whose names contain the text. Nothing is written then.
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         rounds: rounds.as_deref().map_or(101, |rounds| {
             rounds.parse().expect("LIBAIO_RS_BENCH_ROUNDS is a number")
         }),
+        engine_rounds: if rounds.is_none() { 9 } else { 1 },
         tail_runs: if rounds.is_none() { 5 } else { 1 },
         fio_rounds: if rounds.is_none() { 9 } else { 1 },
         rows,
@@ -37,7 +39,11 @@ fn main() -> ExitCode {
     let tails = measure::tails(&plan, place.path());
     let instructions = measure::instructions(&plan, place.path());
     let (fio, cpu) = measure::fio(&plan, place.path());
-    let text = report::table(&micro, &tails, &instructions, &fio, &cpu);
+    let engines = report::Engines {
+        micro: measure::engines(&plan, place.path()),
+        fio: measure::fio_engines(&plan, place.path()),
+    };
+    let text = report::table(&micro, &tails, &instructions, (&fio, &cpu), &engines);
     println!("{text}");
     if is_whole {
         report::write(&text, &micro, &fio);

@@ -1,7 +1,7 @@
 //! Runs the programs and collects what they say.
 
 use crate::support::{
-    attempt, cc, has, ours, report, root, run, scratch, skip, text, Installation,
+    attempt, cc, has, ours, refuse, report, root, run, scratch, skip, text, Installation,
 };
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +10,7 @@ use std::process::Command;
 pub struct Plan {
     pub original: &'static Installation,
     pub rounds: u32,
+    pub engine_rounds: u32,
     pub tail_runs: u32,
     pub fio_rounds: u32,
     /// Only rows whose names contain this.
@@ -201,6 +202,82 @@ pub fn instructions(plan: &Plan, place: &Path) -> Vec<Row> {
     rows
 }
 
+/// engines.c: nanoseconds, and nanoseconds of processor time.
+pub fn engines(plan: &Plan, place: &Path) -> (Vec<Row>, Vec<Row>) {
+    let (mut times, mut cpu) = (Vec::new(), Vec::new());
+    let tmpfs = tempfile::tempdir_in("/dev/shm").expect("a tmpfs");
+    // Three files, so that the loader loads each of them.
+    let copies = ["kernel", "auto", "inline"].map(|engine| {
+        let copy = place.join(format!("libaio-{engine}.so"));
+        std::fs::copy(&ours().shared, &copy).expect("scratch is writable");
+        copy
+    });
+    let output = run(Command::new(program("engines", place, &["-ldl"]))
+        .arg(&plan.original.shared)
+        .args(&copies)
+        .arg(place)
+        .arg(tmpfs.path())
+        .arg(plan.engine_rounds.to_string())
+        .args(&plan.rows));
+    for line in text(&output.stdout).lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        for (rows, field) in [(&mut times, fields[2]), (&mut cpu, fields[3])] {
+            let figure = field.parse().expect("engines prints numbers");
+            Row::add(rows, fields[0], fields[1], figure);
+        }
+    }
+    (times, cpu)
+}
+
+/// What serves fio, what tests/refuse.c refuses to it, and what LIBAIO_RS_ENGINE says. A filter
+/// takes time in every system call, so there is one everywhere, which refuses nothing to the first
+/// and the last.
+const SERVERS: [(&str, &str, &str); 3] = [
+    ("kernel", "limit=1000000", "kernel"),
+    ("rung 3", "limit=62", "auto"),
+    ("rung 4", "limit=1000000", "inline"),
+];
+
+/// fio over this library alone, with each server of contexts: as [`fio`].
+pub fn fio_engines(plan: &Plan, place: &Path) -> (Vec<Row>, Vec<Row>) {
+    let (mut rows, mut cpu) = (Vec::new(), Vec::new());
+    if !has("fio") {
+        skip("fio with engines", "fio is not installed");
+        return (rows, cpu);
+    }
+    let file = place.join("fio.data");
+    for direct in [0, 1] {
+        for pattern in ["randread", "randwrite"] {
+            for depth in [1, 64] {
+                let kind = if direct == 1 { "O_DIRECT" } else { "cached" };
+                let name = format!("engines: fio {pattern}, {kind}, depth {depth}");
+                if !plan.wants(&name) {
+                    continue;
+                }
+                // The kernel's smallest ring has room for 62 requests: less is rung 2.
+                let mut servers = SERVERS.to_vec();
+                servers.retain(|server| depth > 62 || server.0 != "rung 3");
+                // The first round lays the file out, and fills the page cache.
+                for round in 0..=plan.engine_rounds {
+                    servers.rotate_left(1);
+                    for (way, what, engine) in &servers {
+                        let mut fio = refuse(what, Path::new("fio"));
+                        fio.env("LIBAIO_RS_ENGINE", engine);
+                        let length = if round > 0 { "400ms" } else { "50ms" };
+                        let (operations, time) =
+                            one_fio(&mut fio, ours(), &file, pattern, direct, depth, length);
+                        if round > 0 {
+                            Row::add(&mut rows, &name, way, operations);
+                            Row::add(&mut cpu, &name, way, time);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    (rows, cpu)
+}
+
 /// fio, preloaded with each library in turn: operations in a second, and nanoseconds of processor
 /// time for one, which say what was saved where the disk sets the pace.
 pub fn fio(plan: &Plan, place: &Path) -> (Vec<Row>, Vec<Row>) {
@@ -220,7 +297,9 @@ pub fn fio(plan: &Plan, place: &Path) -> (Vec<Row>, Vec<Row>) {
                 }
                 for round in 0..=plan.fio_rounds {
                     for (way, library) in plan.libraries(round) {
-                        let (operations, time) = one_fio(library, &file, pattern, direct, depth);
+                        let mut fio = Command::new("fio");
+                        let (operations, time) =
+                            one_fio(&mut fio, library, &file, pattern, direct, depth, "1");
                         if round > 0 {
                             Row::add(&mut rows, &name, way, operations);
                             Row::add(&mut cpu, &name, way, time);
@@ -233,18 +312,22 @@ pub fn fio(plan: &Plan, place: &Path) -> (Vec<Row>, Vec<Row>) {
     (rows, cpu)
 }
 
+#[allow(clippy::too_many_arguments)]
 fn one_fio(
+    fio: &mut Command,
     library: &Installation,
     file: &Path,
     pattern: &str,
     direct: u32,
     depth: u32,
+    length: &str,
 ) -> (f64, f64) {
     let place = scratch();
-    let output = run(Command::new("fio")
+    let output = run(fio
         .current_dir(place.path())
         .args(["--minimal", "--name=bench", "--ioengine=libaio", "--bs=4k"])
-        .args(["--size=64m", "--time_based", "--runtime=1", "--norandommap"])
+        .args(["--size=64m", "--time_based", "--norandommap"])
+        .arg(format!("--runtime={length}"))
         .args(["--randrepeat=1", "--invalidate=0", "--group_reporting"])
         .arg(format!("--filename={}", file.display()))
         .arg(format!("--rw={pattern}"))

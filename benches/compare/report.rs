@@ -29,13 +29,20 @@ fn ratios(row: &Row, way: &str, against: &str) -> Option<Spread> {
     Some(spread(ratios.collect()))
 }
 
+/// What serves contexts beside kernel AIO: times, or fio's operations in a second; and processor
+/// times.
+pub struct Engines {
+    pub micro: (Vec<Row>, Vec<Row>),
+    pub fio: (Vec<Row>, Vec<Row>),
+}
+
 /// A table for each kind of rows that were run.
 pub fn table(
     micro: &[Row],
     tails: &[Row],
     instructions: &[Row],
-    fio: &[Row],
-    cpu: &[Row],
+    (fio, cpu): (&[Row], &[Row]),
+    engines: &Engines,
 ) -> String {
     let mut out = format!("{}\n", machine());
     if !micro.is_empty() {
@@ -52,6 +59,14 @@ pub fn table(
     }
     if !fio.is_empty() {
         programs(&mut out, fio, cpu);
+    }
+    let (times, cpu) = &engines.micro;
+    if !times.is_empty() {
+        servers(&mut out, times, cpu);
+    }
+    let (fio, cpu) = &engines.fio;
+    if !fio.is_empty() {
+        programs_over_servers(&mut out, fio, cpu);
     }
     out
 }
@@ -83,9 +98,10 @@ fn is_single_call(row: &Row) -> bool {
 
 fn single_calls(out: &mut String, micro: &[Row]) {
     out.push_str(
-        "\nThe rows of single calls, in nanoseconds (median). *Beside a thread that waits*: in the \
-         kernel, for an event of the same context. *2 threads at once*: on one context, the mean \
-         of the two; 2,000 divided by it is how many million polls they make in a second.\n\n",
+        "\nSingle calls, in nanoseconds (median). *Beside a thread that waits*: another thread \
+         waits in the kernel for an event of the same context. *2 threads at once*: two threads \
+         poll one context; the figure is the mean of the two, and 2,000 divided by it is the \
+         number of million polls in a second.\n\n",
     );
     out.push_str("| | original | **ours** | by hand |\n|---|---:|---:|---:|\n");
     for row in micro.iter().filter(|row| is_single_call(row)) {
@@ -104,26 +120,26 @@ fn beside_others(out: &mut String, tails: &[Row]) {
     let runs = runs.map(|(_, figures)| figures.len()).max();
     let _ = write!(
         out,
-        "\nTails: how long single calls of a thread take beside other threads that use the same \
-         context. Both libraries in turn, {} times each: the median of the runs, and the worst \
-         run. The longest call of a run is one sample. What the thread waited for its processor, \
-         because the machine gave it to something else, is taken off it.\n\n\
+        "\nTails: how long single calls of a thread take while other threads use the same \
+         context. The two libraries run alternately, {} times each; the table has the median of \
+         the runs and the worst run. The longest call of a run is one sample. Time during which \
+         the thread waited for a processor is subtracted.\n\n\
          - *poll*: `io_getevents` with {{0, 0}} on an empty ring; *take*: `io_getevents` of one \
-         ready completion, of a read of `/dev/zero`.\n\
-         - *beside SCHED_IDLE*, *beside nice 19*: a thread with a processor for itself, and \
-         another of that priority that does the same on a processor that it shares with a busy \
-         thread. For takes, the other submits 64 reads at a time, and the busy thread sleeps 0.1 \
-         ms after every 10 ms: that interrupts the other more often, since few interruptions hit a \
-         take, and for 10 ms at a time. Runs of 3 s.\n\
-         - *SCHED_FIFO*: a thread that makes one such call in a millisecond, on one processor with \
-         an ordinary thread that makes them without pause (takes: 64 reads at a time). Runs \
-         of 1 s.\n\
-         - *worker*: a thread that submits one read at a time and reaps it with `min_nr` 1, beside \
-         two that poll without pause. Whoever takes the completion, the operation is done. One row \
-         with a timeout of 0; one with 1 µs, which the timer makes some 60, and which the worker \
-         sleeps out whenever a poller was quicker. So more operations there mean that pollers won \
-         less often, not that anything is faster; none mean that the worker starves. Runs \
-         of 0.5 s.\n\n",
+         ready completion of a read of `/dev/zero`.\n\
+         - *beside SCHED_IDLE*, *beside nice 19*: the measured thread has a processor of its \
+         own. Another thread, of the named priority, makes the same calls on a processor that \
+         it shares with a busy thread. For takes, the other thread submits 64 reads at a time, \
+         and the busy thread sleeps 0.1 ms after every 10 ms, so that it interrupts the other \
+         thread often and for 10 ms at a time; few interruptions hit a take. Runs of 3 s.\n\
+         - *SCHED_FIFO*: the measured thread makes one call per millisecond, on the same \
+         processor as an ordinary thread that makes such calls without pause (for takes, 64 \
+         reads at a time). Runs of 1 s.\n\
+         - *worker*: a thread submits one read at a time and reaps it with `min_nr` 1, while \
+         two other threads poll without pause. An operation is complete when any of the threads \
+         has reaped it. *Polls*: with a timeout of 0. *Waits*: with a timeout of 1 µs, which \
+         the timer extends to about 60 µs. The worker sleeps that long whenever a poller reaps \
+         the completion, so more operations in this row mean that pollers reaped fewer of them, \
+         not that anything is faster; 0 would mean that the worker starves. Runs of 0.5 s.\n\n",
         runs.unwrap_or(0)
     );
     out.push_str("| | original | worst run | **ours** | worst run |\n|---|---:|---:|---:|---:|\n");
@@ -146,7 +162,7 @@ fn beside_others(out: &mut String, tails: &[Row]) {
     if operations.is_empty() {
         return;
     }
-    out.push_str("\nOperations of the worker in a second:\n\n");
+    out.push_str("\nOperations of the worker per second:\n\n");
     out.push_str("| | original | worst run | **ours** | worst run |\n|---|---:|---:|---:|---:|\n");
     for row in operations {
         let _ = write!(out, "| {} |", row.name);
@@ -178,9 +194,9 @@ fn duration(nanoseconds: f64) -> String {
 
 fn counts(out: &mut String, instructions: &[Row]) {
     out.push_str(
-        "\nInstructions in user space of one call, from the function's first to its return, \
-         counted in single steps that restart nothing (calls.c); and how many of them are \
-         system calls:\n\n",
+        "\nUser-space instructions of one call, from the first one of the function to its return, \
+         counted by single-stepping (calls.c), which restarts no section; and how many of them \
+         are system calls:\n\n",
     );
     out.push_str("| | original | calls | **ours** | calls |\n|---|---:|---:|---:|---:|\n");
     for row in instructions {
@@ -196,8 +212,8 @@ fn counts(out: &mut String, instructions: &[Row]) {
 
 fn programs(out: &mut String, fio: &[Row], cpu: &[Row]) {
     out.push_str(
-        "\nfio: operations in a second, and processor time for each, as multiples of those over \
-         the original:\n\n\
+        "\nfio: operations per second, and processor time per operation, as multiples of the \
+         original's:\n\n\
          | | original, IOPS | **ours** | original, ns | **ours** |\n|---|---:|---|---:|---|\n",
     );
     for (row, time) in fio.iter().zip(cpu) {
@@ -210,6 +226,95 @@ fn programs(out: &mut String, fio: &[Row], cpu: &[Row]) {
                     " {:.0} | {:.3} ({:.3}–{:.3}) |",
                     original.middle, s.middle, s.low, s.high
                 );
+            }
+        }
+        out.push('\n');
+    }
+}
+
+/// The way that the others are compared with, as in engines.c.
+const KERNEL: &str = "kernel";
+
+fn name_of(row: &Row) -> &str {
+    row.name.strip_prefix("engines: ").unwrap_or(&row.name)
+}
+
+fn is_of_contexts(row: &Row) -> bool {
+    row.name.contains("made and destroyed")
+}
+
+/// Median and quartiles of a way's ratios to kernel AIO, or an empty cell.
+fn cell(out: &mut String, row: &Row, way: &str) {
+    let _ = match ratios(row, way, KERNEL) {
+        Some(s) => write!(out, " {:.3} ({:.3}–{:.3}) |", s.middle, s.low, s.high),
+        None => write!(out, " |"),
+    };
+}
+
+/// engines.c.
+fn servers(out: &mut String, times: &[Row], cpu: &[Row]) {
+    out.push_str(
+        "\nWhere io_setup() is refused (`LIBAIO_RS_ENGINE`, docs/engines.md): rungs 3 and 4 beside \
+         kernel AIO, which is this library with the kernel's context; nine rounds. 4 KiB each. \
+         256 requests are asked for; rung 3 is granted 62, for which the kernel's ring has room \
+         for 120. *No room*: requests that never complete fill that ring, so that rung 3 carries \
+         everything out in line.\n",
+    );
+    let kinds = [
+        ("Time for a request", times),
+        ("Processor time for a request", cpu),
+    ];
+    for (kind, rows) in kinds {
+        let _ = write!(
+            out,
+            "\n{kind}, as a multiple of kernel AIO's in the same round:\n\n\
+             | | kernel AIO, ns | original | **rung 3** | **rung 4** | pread, pwrite |\n\
+             |---|---:|---|---|---|---|\n"
+        );
+        for row in rows.iter().filter(|row| !is_of_contexts(row)) {
+            let kernel = spread(row.way(KERNEL).unwrap_or_default().to_vec());
+            let _ = write!(out, "| {} | {:.1} |", name_of(row), kernel.middle);
+            for way in ["original", "rung 3", "rung 4", "plain"] {
+                cell(out, row, way);
+            }
+            out.push('\n');
+        }
+    }
+    let (times, cpu) = (
+        times.iter().find(|row| is_of_contexts(row)),
+        cpu.iter().find(|row| is_of_contexts(row)),
+    );
+    if let (Some(times), Some(cpu)) = (times, cpu) {
+        out.push_str(
+            "\nA context made and destroyed:\n\n\
+             | | original | kernel AIO | **rung 3** | **rung 4** |\n|---|---:|---:|---:|---:|\n",
+        );
+        for (kind, row) in [("time", times), ("processor time", cpu)] {
+            let _ = write!(out, "| {kind} |");
+            for way in ["original", KERNEL, "rung 3", "rung 4"] {
+                let middle = spread(row.way(way).unwrap_or_default().to_vec()).middle;
+                let _ = write!(out, " {} |", duration(middle));
+            }
+            out.push('\n');
+        }
+    }
+}
+
+fn programs_over_servers(out: &mut String, fio: &[Row], cpu: &[Row]) {
+    out.push_str(
+        "\nfio over the same: operations in a second, and processor time for each, as multiples of \
+         those over kernel AIO, all under a filter of system calls. Depth 64 is the least that rung \
+         3 serves here: contexts for fewer have the ring that was asked for (rung 2).\n\n\
+         | | kernel AIO, IOPS | **rung 3** | **rung 4** | kernel AIO, ns | **rung 3** | \
+         **rung 4** |\n|---|---:|---|---|---:|---|---|\n",
+    );
+    for (row, time) in fio.iter().zip(cpu) {
+        let _ = write!(out, "| {} |", name_of(row));
+        for row in [row, time] {
+            let kernel = spread(row.way(KERNEL).unwrap_or_default().to_vec());
+            let _ = write!(out, " {:.0} |", kernel.middle);
+            for way in ["rung 3", "rung 4"] {
+                cell(out, row, way);
             }
         }
         out.push('\n');

@@ -3,7 +3,8 @@
 
 # Files that a program writes, or that hold other people's text.
 FNR == 1 {
-	is_free = FILENAME ~ /(\.svg|\.expected|\.cdx\.json|\/LICENSE-.*|\/Cargo\.lock)$/ ||
+	is_free = FILENAME ~ \
+		/(\.svg|\.expected|\.differences|\.cdx\.json|\/LICENSE-.*|\/Cargo\.lock)$/ ||
 		FILENAME ~ /^\.\/(\.cargo\/|docs\/benchmarks\.md$)/
 	is_page = FILENAME ~ /\.md$/
 	in_block = is_command = 0

@@ -1,6 +1,7 @@
 #!/bin/sh
-# make tsan: tests/lock_threads.rs under ThreadSanitizer, whose run time comes with rustc for some
-# machines. It must find nothing, and must find the races when the lock is left out.
+# make tsan: tests/lock_threads.rs and tests/events_threads.rs under ThreadSanitizer, whose run time
+# comes with rustc for some machines. It must find nothing, and must find the races when the lock is
+# left out.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -18,33 +19,39 @@ if ! ls "$("$rustc" --print sysroot)/lib/rustlib/$machine/lib"/*tsan* >/dev/null
 fi
 CARGO_PROFILE_DEV_PANIC=unwind "${CARGO:-cargo}" build --quiet --locked -p libc \
     --target-dir "$place"
-# Its types alone are used.
+# Types, and a function of the C library.
 set -- "$place"/debug/deps/liblibc-*.rlib
+libc=$1
 mismatch=
 if "$rustc" -C help | grep -q unsafe-allow-abi-mismatch; then
     mismatch=-Cunsafe-allow-abi-mismatch=sanitizer
 fi
-# shellcheck disable=SC2086 # no option or one
-"$rustc" --edition 2021 --test -O -g -Zsanitizer=thread $mismatch -o "$place/lock_threads" \
-    --extern "libc=$1" tests/lock_threads.rs
 cat >"$place/suppressions" <<'EOF'
 race:test::event::CompletedTest
 race:std::thread::scoped::ScopeData
 EOF
 export TSAN_OPTIONS="suppressions=$place/suppressions"
-log=$place/with_the_lock
-if ! "$place/lock_threads" --nocapture --test-threads=1 every_event_once >"$log"; then
+
+passed=0 races=
+for test in lock_threads events_threads; do
+    # shellcheck disable=SC2086 # no option or one
+    "$rustc" --edition 2021 --test -O -g -Zsanitizer=thread $mismatch -o "$place/$test" \
+        --extern "libc=$libc" "tests/$test.rs"
+    log=$place/$test.with_the_lock
+    if ! "$place/$test" --nocapture --test-threads=1 every_event_once >"$log"; then
+        cat "$log"
+        exit 1
+    fi
     cat "$log"
-    exit 1
-fi
-cat "$log"
-passed=$(sed -n 's/^test result: ok\. \([0-9]*\) passed; .*/\1/p' "$log")
-log=$place/without_the_lock
-if "$place/lock_threads" --test-threads=1 without_the_lock >"$log" 2>&1 ||
-    ! grep -q 'ThreadSanitizer: data race' "$log"; then
-    cat "$log"
-    echo "tsan: it does not see the races that are there without the lock" >&2
-    exit 1
-fi
-races=$(grep -c 'ThreadSanitizer: data race' "$log")
-echo "tsan: $passed passed, 0 failed; without the lock it sees $races races, as it must"
+    more=$(sed -n 's/^test result: ok\. \([0-9]*\) passed; .*/\1/p' "$log")
+    passed=$((passed + more))
+    log=$place/$test.without_the_lock
+    if "$place/$test" --test-threads=1 without_the_lock >"$log" 2>&1 ||
+        ! grep -q 'ThreadSanitizer: data race' "$log"; then
+        cat "$log"
+        echo "tsan: $test does not see the races that are there without the lock" >&2
+        exit 1
+    fi
+    races="${races:+$races and }$(grep -c 'ThreadSanitizer: data race' "$log")"
+done
+echo "tsan: $passed passed, 0 failed; without the locks it sees $races races, as it must"

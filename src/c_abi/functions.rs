@@ -101,6 +101,9 @@ pub unsafe extern "C" fn io_queue_run(ctx: io_context_t) -> c_int {
 /// and 4 KiB pages. The system's limit counts maxevents itself.
 /// ctxp: checked by the kernel; *ctxp must be 0, and receives the handle.
 ///
+/// LIBAIO_RS_ENGINE=auto in the environment replaces -EAGAIN and -ENOSYS by a context that the
+/// library serves in part or alone: docs/engines.md.
+///
 /// Returns 0, or
 ///   -EINVAL   *ctxp is not 0; maxevents is 0, or more than the kernel can map
 ///   -EAGAIN   maxevents exceeds what is left of the system's limit, /proc/sys/fs/aio-max-nr

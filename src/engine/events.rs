@@ -2,16 +2,18 @@
 //! that wait for them. It takes the place of `ctx_lock`, `reqs_available` and the wait queue in the
 //! kernel's `fs/aio.c`.
 //!
-//! Four words. A thread that holds the lock has blocked its signals, so it neither leaves by a jump
+//! Five words. A thread that holds the lock has blocked its signals, so it neither leaves by a jump
 //! nor meets itself in a handler; it holds the lock for some tens of nanoseconds. Events
 //! may be taken meanwhile by an owner of the ring's entry (`context/lock.rs`), which moves the head
-//! without this lock: that only makes room.
+//! without this lock: that only makes room. So the tail stays where it is under this lock, and only
+//! then head and tail say how many events are unread: without it, others may fill the ring between
+//! one look and the next, and a full ring would look like an empty one.
 //!
 //! Generic over its words: `tests/events_model.rs` runs this file through all interleavings.
 
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::Ordering::{self, Acquire, Relaxed, Release};
 
 /// A word that threads can sleep on.
 pub trait Word {
@@ -19,6 +21,8 @@ pub trait Word {
     fn store(&self, value: u32, order: Ordering);
     fn swap(&self, value: u32, order: Ordering) -> u32;
     fn add(&self, value: u32, order: Ordering) -> u32;
+    /// Adds 1 if the word is less than `limit`. Whether it was. Relaxed.
+    fn add_below(&self, limit: u32) -> bool;
     fn compare_exchange(
         &self,
         old: u32,
@@ -45,8 +49,11 @@ const CLOSED: u32 = u32::MAX - 1;
 pub struct Events<'a, W> {
     /// A mutex: [`FREE`], [`HELD`] or [`WANTED`].
     pub lock: &'a W,
-    /// Requests that have room for their event and are being carried out.
-    pub reserved: &'a W,
+    /// Requests that have room for an event: those being carried out, and those in `added`.
+    pub outstanding: &'a W,
+    /// Of these, how many have had their event added. It may have been taken: that is found out
+    /// when the room is used up. Changed under the lock.
+    pub added: &'a W,
     /// One less than the number of events that the least demanding waiter needs; or [`NONE`], or
     /// [`CLOSED`]. That waiter may have left by a jump: then a wake-up finds nobody.
     pub needed: &'a W,
@@ -58,39 +65,51 @@ impl<W: Word> Events<'_, W> {
     /// For a new context, before any other thread knows it.
     pub fn start(&self) {
         self.lock.store(FREE, Relaxed);
-        self.reserved.store(0, Relaxed);
+        self.outstanding.store(0, Relaxed);
+        self.added.store(0, Relaxed);
         self.needed.store(NONE, Relaxed);
     }
 
     /// Takes room for one event, if fewer than `capacity` are unread or expected.
+    #[inline(always)]
     pub fn reserve(&self, capacity: u32, unread: impl FnOnce() -> u32) -> bool {
-        // Acquire pairs with the release in `append`: an event that is no longer counted here is
-        // counted among the unread ones. In between it is counted twice.
-        let expected = self.reserved.add(1, AcqRel);
-        let has_room = unread().saturating_add(expected) < capacity;
-        if !has_room {
-            self.give_back();
-        }
+        self.outstanding.add_below(capacity) || self.reserve_what_was_taken(capacity, unread)
+    }
+
+    /// `user_refill_reqs_available` in `fs/aio.c`.
+    #[cold]
+    #[inline(never)]
+    fn reserve_what_was_taken(&self, capacity: u32, unread: impl FnOnce() -> u32) -> bool {
+        self.acquire();
+        // A program that moves the head by itself may leave it anywhere.
+        let added = self.added.load(Relaxed);
+        let taken = added.saturating_sub(unread());
+        self.added.store(added - taken, Relaxed);
+        // Relaxed: who uses the room comes to the lock later, and so sees that the slot was read.
+        self.outstanding.add(taken.wrapping_neg(), Relaxed);
+        let has_room = self.outstanding.add_below(capacity);
+        self.release();
         has_room
     }
 
     /// Gives the room back: the request was refused.
     pub fn give_back(&self) {
-        self.reserved.add(u32::MAX, Release);
+        self.outstanding.add(u32::MAX, Relaxed);
     }
 
     /// Adds an event, for which room was reserved. `put` says how many are unread then.
     pub fn append(&self, put: impl FnOnce() -> u32) {
         self.acquire();
         let unread = put();
+        self.added
+            .store(self.added.load(Relaxed).wrapping_add(1), Relaxed);
         // Nobody has as many as `NONE` and `CLOSED` say.
         let wakes = unread > self.needed.load(Relaxed);
         if wakes {
             self.needed.store(NONE, Relaxed);
-            self.changed.add(1, Release);
+            self.changed.add(1, Relaxed);
         }
         self.release();
-        self.give_back();
         if wakes {
             self.changed.wake_all();
         }
@@ -123,7 +142,7 @@ impl<W: Word> Events<'_, W> {
     pub fn close(&self) {
         self.acquire();
         self.needed.store(CLOSED, Relaxed);
-        self.changed.add(1, Release);
+        self.changed.add(1, Relaxed);
         self.release();
         self.changed.wake_all();
     }
@@ -148,6 +167,7 @@ impl<W: Word> Events<'_, W> {
         }
     }
 
+    #[inline(never)]
     fn release(&self) {
         // Pairs with the acquires above.
         if self.lock.swap(FREE, Release) == WANTED {

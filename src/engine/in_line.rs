@@ -68,6 +68,7 @@ impl Engine for InLine {
             length,
             capacity: aio_ring::capacity(slots, machine::cpus()),
             most: slots,
+            slots: 0,
         };
         if !served::add(&new) {
             // SAFETY: nobody knows of it.
@@ -89,10 +90,9 @@ impl Engine for InLine {
         }
         let inside = self.0.and_then(|entry| Inside::enter(entry, ctx));
         let inside = inside.ok_or(Errno::EINVAL)?;
-        let mut proven = Proven::new();
         let nr = nr.min(inside.most() as c_long);
         // SAFETY: the same contract.
-        let answer = unsafe { submit_all(&inside, nr, iocbs, &mut proven) };
+        let answer = unsafe { submit_all(&inside, nr, iocbs) };
         inside.leave();
         answer
     }
@@ -135,19 +135,19 @@ impl Engine for InLine {
     }
 }
 
+/// Carries out `nr` requests, one at least, up to the first that is refused.
+///
 /// # Safety
 /// As [`Engine::submit`].
-#[inline(always)]
-unsafe fn submit_all(
-    inside: &Inside,
-    nr: c_long,
-    iocbs: *mut *mut iocb,
-    proven: &mut Proven,
-) -> Result {
+#[inline(never)]
+unsafe fn submit_all(inside: &Inside, nr: c_long, iocbs: *mut *mut iocb) -> Result {
+    let proven = &mut Proven::new();
     for i in 0..nr {
         let at = iocbs.wrapping_add(i as usize);
-        let answer = match is_plausible(at) && proven.is_readable(at, size_of::<*mut iocb>()) {
-            // SAFETY: readable; and the same contract.
+        let is_readable = proven.can_read(at)
+            || is_plausible(at) && proven.is_readable(at, size_of::<*mut iocb>());
+        let answer = match is_readable {
+            // SAFETY: it is; and the same contract.
             true => unsafe { request::submit(inside, at.read_unaligned(), proven) },
             false => Err(Errno::EFAULT),
         };
@@ -223,11 +223,12 @@ unsafe fn wait<T>(
     interrupted: bool,
 ) -> Result {
     let mask = wanted.mask.unwrap_or(core::ptr::null());
+    let generation = entry.generation();
     let mut taken = 0;
     let mut pause = 100_000;
     loop {
         // SAFETY: the same contract.
-        let answer = unsafe { take(entry, wanted, taken) };
+        let answer = unsafe { take(entry, generation, wanted, taken) };
         let result = match answer {
             Ok(count) => {
                 taken += c_long::from(count);
@@ -239,7 +240,8 @@ unsafe fn wait<T>(
                 } else if mask.is_null() {
                     let most = entry.capacity() as c_long;
                     let needed = (wanted.min_nr - taken).min(most) as u32;
-                    served::sleep(entry, wanted.ctx, needed, deadline.time()).map_err(Some)
+                    served::sleep(entry, wanted.ctx, generation, needed, deadline.time())
+                        .map_err(Some)
                 } else {
                     // Nothing wakes this thread but signals, so it looks by itself.
                     pause = (pause * 2).min(10_000_000);
@@ -264,8 +266,13 @@ unsafe fn wait<T>(
 /// # Safety
 /// As [`Engine::wait`].
 #[inline(never)]
-pub unsafe fn take<T>(entry: &'static Entry, wanted: &Wanted<T>, taken: c_long) -> Result {
-    let Some(inside) = Inside::enter(entry, wanted.ctx) else {
+pub unsafe fn take<T>(
+    entry: &'static Entry,
+    generation: u32,
+    wanted: &Wanted<T>,
+    taken: c_long,
+) -> Result {
+    let Some(inside) = Inside::enter_again(entry, wanted.ctx, generation) else {
         return Err(Errno::EINVAL);
     };
     let count = (wanted.nr - taken).min(inside.unread() as c_long) as usize;

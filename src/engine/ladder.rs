@@ -175,6 +175,7 @@ unsafe fn settle(
 
 /// Forgets a context that the program destroyed by the system call, after this library had come to
 /// serve it: the kernel has just given its address to another.
+#[inline(never)]
 fn forget(mode: Mode, ctx: io_context_t) {
     if mode != Mode::Kernel {
         if let Some(entry) = served::find(ctx) {
@@ -189,6 +190,7 @@ fn slots(maxevents: u32) -> u32 {
 }
 
 /// The least number for which the kernel builds the same ring.
+#[inline(never)]
 fn least_with_ring_of(asked: u32) -> u32 {
     let needed = slots(asked);
     let (mut low, mut high) = (1, asked.max(1));

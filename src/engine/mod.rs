@@ -75,6 +75,7 @@ pub trait Engine: Copy {
 /// To be called when the library is loaded, if the environment allows more than kernel AIO.
 pub fn prepare() {
     served::prepare();
+    crate::sys::user_memory::prepare();
     ladder::prepare();
 }
 
@@ -92,7 +93,7 @@ impl Server {
     /// Looks the handle up.
     pub fn of(mode: Mode, ctx: io_context_t) -> Server {
         match served::find(ctx) {
-            Some(entry) if entry.is_whole() => Server::InLine(InLine(Some(entry))),
+            Some(entry) if entry.is_whole(ctx) => Server::InLine(InLine(Some(entry))),
             Some(entry) => Server::ShortRing(ShortRing(entry)),
             None if mode == Mode::InLine => Server::InLine(InLine(None)),
             None => Server::Kernel,

@@ -27,8 +27,16 @@ const IOPRIO: c_uint = 2;
 /// `at` may be anything. The memory that the request names may be read or written.
 #[inline(never)]
 pub unsafe fn submit(inside: &Inside, at: *mut iocb, proven: &mut Proven) -> Result<(), Errno> {
-    if !is_plausible(at) || !proven.is_readable(at, size_of::<iocb>()) {
+    if !is_plausible(at) {
         return Err(Errno::EFAULT);
+    }
+    if !proven.can_write(at) {
+        // The word that is written if nothing is wrong.
+        // SAFETY: only the field's address is made.
+        proven.prove(unsafe { addr_of_mut!((*at).key) });
+        if !proven.is_readable(at, size_of::<iocb>()) {
+            return Err(Errno::EFAULT);
+        }
     }
     // SAFETY: readable. Programs may keep requests in packed structures.
     let request = unsafe { at.read_unaligned() };
@@ -100,7 +108,7 @@ unsafe fn carry_out(
     }
     // SAFETY: only the field's address is made.
     let key = unsafe { addr_of_mut!((*at).key) };
-    if !proven.is_writable(key, size_of::<c_uint>()) {
+    if !proven.can_write(key) && !proven.is_writable(key, size_of::<c_uint>()) {
         files::status_flags(fd)?;
         return Err(Errno::EFAULT.into());
     }
@@ -204,25 +212,17 @@ fn is_eventfd(fd: c_int) -> bool {
     }
 }
 
-/// `/proc/thread-self/fd/` and the number, up to a zero.
+/// `/proc/thread-self/fd`, as many slashes as there is room for, the number, and a zero.
 #[inline(never)]
 fn path_of(fd: c_int) -> [u8; 40] {
-    const DIRECTORY: &[u8] = b"/proc/thread-self/fd/";
-    let mut path = [0; 40];
-    let mut digits = [0; 10];
-    let mut count = 0;
+    let mut path = *b"/proc/thread-self/fd///////////////////\0";
     let mut rest = fd.unsigned_abs();
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
+    for place in path.iter_mut().rev().skip(1) {
+        *place = b'0' + (rest % 10) as u8;
         rest /= 10;
-        count += 1;
         if rest == 0 {
             break;
         }
-    }
-    let digits = digits.iter().skip(10 - count);
-    for (to, from) in path.iter_mut().zip(DIRECTORY.iter().chain(digits)) {
-        *to = *from;
     }
     path
 }

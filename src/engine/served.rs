@@ -44,6 +44,9 @@ pub struct Entry {
     /// How many requests have room at a time, and how many one io_submit() looks at at most.
     capacity: AtomicU32,
     most: AtomicU32,
+    /// How many slots the kernel's ring has, where the kernel serves a part. Here, because the ring
+    /// goes away under a thread that waits.
+    slots: AtomicU32,
     /// Whose it is, where the table is not wiped.
     process: AtomicU32,
     /// Where the kernel serves a part: how many events are ours and unread, and whether the last
@@ -51,7 +54,8 @@ pub struct Entry {
     late: AtomicU32,
     is_passed_over: AtomicBool,
     lock: AtomicU32,
-    reserved: AtomicU32,
+    outstanding: AtomicU32,
+    added: AtomicU32,
     needed: AtomicU32,
     changed: AtomicU32,
 }
@@ -74,11 +78,13 @@ static TABLE: Table = {
         length: WORD,
         capacity: ZERO,
         most: ZERO,
+        slots: ZERO,
         process: ZERO,
         late: ZERO,
         is_passed_over: AtomicBool::new(false),
         lock: ZERO,
-        reserved: ZERO,
+        outstanding: ZERO,
+        added: ZERO,
         needed: ZERO,
         changed: ZERO,
     };
@@ -111,6 +117,11 @@ impl Word for AtomicU32 {
         AtomicU32::fetch_add(self, value, order)
     }
     #[inline(always)]
+    fn add_below(&self, limit: u32) -> bool {
+        let more = |value| (value < limit).then_some(value + 1);
+        self.fetch_update(Relaxed, Relaxed, more).is_ok()
+    }
+    #[inline(always)]
     fn compare_exchange(
         &self,
         old: u32,
@@ -134,10 +145,11 @@ impl Word for AtomicU32 {
     }
 }
 
-/// The entries that a context with this handle may have.
-fn entries(address: usize) -> &'static [Entry; WAYS] {
+/// The entries that a context with this handle may have. How many is hidden from the compiler,
+/// which makes eight copies of every loop over them otherwise.
+fn entries(address: usize) -> &'static [Entry] {
     let page = address >> 12;
-    &TABLE.0[(page ^ (page >> 10)) % SETS]
+    core::hint::black_box(&TABLE.0[(page ^ (page >> 10)) % SETS])
 }
 
 /// What a new context is.
@@ -147,13 +159,16 @@ pub struct New {
     pub length: usize,
     pub capacity: u32,
     pub most: u32,
+    /// Of the kernel's ring.
+    pub slots: u32,
 }
 
 impl Entry {
     fn events(&self) -> Events<'_, AtomicU32> {
         Events {
             lock: &self.lock,
-            reserved: &self.reserved,
+            outstanding: &self.outstanding,
+            added: &self.added,
             needed: &self.needed,
             changed: &self.changed,
         }
@@ -188,6 +203,21 @@ impl Entry {
         self.most.load(Relaxed)
     }
 
+    /// How many slots the kernel's ring has.
+    pub fn slots(&self) -> u32 {
+        self.slots.load(Relaxed)
+    }
+
+    /// Tells the context from a later one with the same handle.
+    pub fn generation(&self) -> u32 {
+        self.generation.load(Relaxed)
+    }
+
+    /// Whether the context is there that had this generation. It may be destroyed at any moment.
+    pub fn still_has(&self, ctx: io_context_t, generation: u32) -> bool {
+        self.handle.load(Acquire) == ctx as usize && self.generation() == generation
+    }
+
     /// How many of a short ring's events are ours. Read without a lock, and in memory that stays.
     pub fn late(&self) -> u32 {
         self.late.load(Relaxed)
@@ -201,9 +231,10 @@ impl Entry {
         self.is_passed_over.store(passed, Relaxed);
     }
 
-    /// Whether the context is served by this library alone.
-    pub fn is_whole(&self) -> bool {
-        self.memory.load(Relaxed) == self.handle.load(Relaxed)
+    /// Whether the context with this handle is, or was, served by this library alone. Not by the
+    /// entry's handle, which is gone as soon as another thread destroys the context.
+    pub fn is_whole(&self, ctx: io_context_t) -> bool {
+        self.memory.load(Relaxed) == ctx as usize
     }
 
     /// Whether no event of this library's waits, and none is expected.
@@ -234,6 +265,7 @@ pub fn add(new: &New) -> bool {
     entry.length.store(new.length, Relaxed);
     entry.capacity.store(new.capacity, Relaxed);
     entry.most.store(new.most, Relaxed);
+    entry.slots.store(new.slots, Relaxed);
     entry.late.store(0, Relaxed);
     entry.events().start();
     // Release pairs with the acquires in `find` and `enter`.
@@ -252,6 +284,7 @@ pub fn find(ctx: io_context_t) -> Option<&'static Entry> {
 
 /// Takes a context off the list, waits for the threads that use its memory, and unmaps that. False
 /// if another thread does so. Threads that wait for its events are woken.
+#[inline(never)]
 pub fn remove(entry: &'static Entry, ctx: io_context_t) -> bool {
     // Sequentially consistent, as in `enter`: either that thread is seen below, or it finds the
     // handle gone.
@@ -313,7 +346,22 @@ impl Inside {
             inside.unblock();
             return None;
         }
-        inside.generation = entry.generation.load(Relaxed);
+        inside.generation = entry.generation();
+        Some(inside)
+    }
+
+    /// None also if the handle is a later context's.
+    #[inline(never)]
+    pub fn enter_again(
+        entry: &'static Entry,
+        ctx: io_context_t,
+        generation: u32,
+    ) -> Option<Inside> {
+        let inside = Inside::enter(entry, ctx)?;
+        if inside.generation != generation {
+            inside.leave();
+            return None;
+        }
         Some(inside)
     }
 
@@ -360,7 +408,7 @@ impl Inside {
 
     /// Whether the context is served by this library alone.
     pub fn is_whole(&self) -> bool {
-        self.entry.is_whole()
+        self.entry.is_whole(self.handle as io_context_t)
     }
 
     /// Takes room for an event.
@@ -424,7 +472,7 @@ impl Inside {
         self.discount();
         // SAFETY: a mask of our own.
         let answer = unsafe { futex::poll(Some((fd, events)), None, mask) };
-        if !self.count() || self.entry.generation.load(Relaxed) != self.generation {
+        if !self.count() || self.entry.generation() != self.generation {
             self.discount();
             return Wait::Destroyed;
         }
@@ -440,8 +488,14 @@ impl Inside {
 
 /// Sleeps until `needed` events, at least one, may be there, or until `deadline` of [`futex::now`].
 /// `EINVAL` if the context is not there any more, `EINTR` if a handler ran.
-pub fn sleep(entry: &'static Entry, ctx: io_context_t, needed: u32, deadline: i64) -> Result {
-    let Some(inside) = Inside::enter(entry, ctx) else {
+pub fn sleep(
+    entry: &'static Entry,
+    ctx: io_context_t,
+    generation: u32,
+    needed: u32,
+    deadline: i64,
+) -> Result {
+    let Some(inside) = Inside::enter_again(entry, ctx, generation) else {
         return Err(Errno::EINVAL);
     };
     let memory = inside.memory();

@@ -39,6 +39,7 @@ pub unsafe fn adopt(ctx: io_context_t, asked: u32) -> Result {
         length,
         capacity: aio_ring::capacity(slots, cpus).saturating_sub(granted),
         most: slots,
+        slots: ring.slots(),
     };
     if !served::add(&new) {
         // SAFETY: nobody knows of it.
@@ -96,6 +97,7 @@ impl Engine for ShortRing {
             // SAFETY: the same contract.
             return unsafe { KernelAio.wait(wanted) };
         }
+        let generation = self.0.generation();
         let mut taken: c_long = 0;
         loop {
             let is_over = deadline.left() == 0;
@@ -104,7 +106,7 @@ impl Engine for ShortRing {
                 match self.0.late() {
                     0 if is_over || taken >= wanted.min_nr => self.stay(wanted, taken, 0),
                     0 => self.stay(wanted, taken, deadline.left().min(STAY)),
-                    _ => self.take_both(wanted, taken),
+                    _ => self.take_both(generation, wanted, taken),
                 }
             };
             match answer {
@@ -114,6 +116,13 @@ impl Engine for ShortRing {
             }
             if taken >= wanted.min_nr || is_over {
                 break;
+            }
+            // Destroyed: the handle may be a later context's by now.
+            if !self.0.still_has(wanted.ctx, generation) {
+                match taken {
+                    0 => return Err(Errno::EINVAL),
+                    _ => break,
+                }
             }
         }
         Ok(taken as c_int)
@@ -151,7 +160,7 @@ impl ShortRing {
     ///
     /// # Safety
     /// As [`Engine::wait`].
-    unsafe fn take_both<T>(self, wanted: &Wanted<T>, taken: c_long) -> Result {
+    unsafe fn take_both<T>(self, generation: u32, wanted: &Wanted<T>, taken: c_long) -> Result {
         let ours_first = self.0.is_passed_over();
         let mut count = 0;
         for is_ours in [ours_first, !ours_first] {
@@ -162,7 +171,7 @@ impl ShortRing {
             // SAFETY: the same contract.
             let answer = unsafe {
                 match is_ours {
-                    true => in_line::take(self.0, wanted, before),
+                    true => in_line::take(self.0, generation, wanted, before),
                     false => self.stay(wanted, before, 0),
                 }
             };
@@ -184,9 +193,7 @@ impl ShortRing {
     unsafe fn stay<T>(self, wanted: &Wanted<T>, taken: c_long, nanoseconds: i64) -> Result {
         let timeout: timespec = futex::time_of(nanoseconds);
         // More than the ring holds would never be there at a time.
-        // SAFETY: the context is there, or its destroyer kills the original too.
-        let slots = unsafe { Ring::of_kernel(wanted.ctx) }.slots();
-        let most = (slots.max(2) - 1) as c_long;
+        let most = (self.0.slots().max(2) - 1) as c_long;
         let least = (wanted.min_nr - taken).max(0).min(most);
         let part = Wanted {
             ctx: wanted.ctx,

@@ -10,7 +10,7 @@ use super::request::Refused;
 use super::served::{Inside, Wait};
 use crate::address::is_plausible;
 use crate::errno::{into_event, Errno};
-use crate::sys::files::{self, Direction, Place, Transferred};
+use crate::sys::files::{self, Direction, Transferred, STREAM};
 use crate::sys::user_memory::Proven;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -28,11 +28,15 @@ const SYNC: c_int = 0x04;
 const NOWAIT: c_int = 0x08;
 const APPEND: c_int = 0x10;
 const NOAPPEND: c_int = 0x20;
+/// Has an effect on pipes and sockets alone.
+const NOSIGNAL: c_int = 0x100;
 /// Flags that the kernel accepts for every file.
 const FOR_EVERY_FILE: c_int = HIPRI | DSYNC | SYNC | APPEND;
 
 /// Whether the kernel has been seen to know [`NOAPPEND`] (since Linux 6.9).
 static KNOWS_NOAPPEND: AtomicBool = AtomicBool::new(false);
+/// Whether it has been seen not to know [`NOSIGNAL`] (since Linux 6.18).
+static LACKS_NOSIGNAL: AtomicBool = AtomicBool::new(false);
 
 /// A request to read or write.
 pub struct Transfer {
@@ -66,16 +70,17 @@ impl Transfer {
         if self.is_nothing && self.has_iterator() == Some(false) {
             return Err(Errno::EINVAL.into());
         }
-        // A flag without effect on a read: files that can only be read in another way, such as
-        // directories and most of /proc, refuse every flag. A write must not get that far.
-        let probe = match self.direction {
-            Direction::Read => DSYNC,
-            Direction::Write => self.flag_for_write()?,
-        };
         // SAFETY: the caller's promise.
-        let result = unsafe { self.attempt(Place::At(self.offset), probe) };
+        let result = match unsafe { self.simple(proven) } {
+            Some(result) => result,
+            // SAFETY: the caller's promise.
+            None => unsafe { self.careful(proven) },
+        };
+        if result.is_ok() {
+            return Ok(into_event(result));
+        }
         // The file's word may be that of a server.
-        if result == Err(Errno::ESPIPE) && self.of_nothing(self.fd, Place::At(0)) == result {
+        if result == Err(Errno::ESPIPE) && self.of_nothing(self.fd, 0) == result {
             // SAFETY: the caller's promise.
             return unsafe { self.stream(inside, proven) };
         }
@@ -83,23 +88,94 @@ impl Transfer {
         Ok(unsafe { self.judge(result, proven) }?)
     }
 
+    /// Makes the simple call, if the last request of this io_submit() was for the same file and
+    /// found that the kernel's AIO serves it. If another thread replaces the descriptor by that of
+    /// an odd file at this very moment, that file is read or written instead of refused.
+    ///
+    /// # Safety
+    /// As [`Transfer::carry_out`].
+    #[inline(always)]
+    unsafe fn simple(&self, proven: &mut Proven) -> Option<Transferred> {
+        let is_simple = cfg!(target_pointer_width = "64")
+            && proven.file == (self.fd, self.direction)
+            && !self.has_vector
+            && !self.is_nothing
+            && self.flags & !HIPRI == 0;
+        is_simple.then(|| {
+            // SAFETY: the vector is our own; and the caller's promise.
+            unsafe {
+                let part = &*self.vector;
+                files::transfer(
+                    files::OF_ONE_PART,
+                    self.direction,
+                    self.fd,
+                    part.iov_base,
+                    part.iov_len as u32, // `MOST` at most
+                    self.offset,
+                    0,
+                )
+            }
+        })
+    }
+
+    /// Makes the call with a flag without effect: files that can only be read or written in another
+    /// way, such as directories and most of /proc, refuse every flag.
+    ///
+    /// # Safety
+    /// As [`Transfer::carry_out`].
+    #[inline(never)]
+    unsafe fn careful(&self, proven: &mut Proven) -> Transferred {
+        let mut probe = match self.direction {
+            Direction::Read => DSYNC,
+            Direction::Write => NOSIGNAL,
+        };
+        if probe == NOSIGNAL && LACKS_NOSIGNAL.load(Relaxed) {
+            probe = self.flag_for_write();
+        }
+        loop {
+            // SAFETY: the caller's promise.
+            let result = unsafe { self.attempt(self.offset, probe) };
+            match result {
+                // Such a file, or an older kernel. Not a server's answer: it has had the request.
+                Err(Errno::EOPNOTSUPP)
+                    if probe == NOSIGNAL
+                        && self.up_to_the_flags(NOSIGNAL) != Err(Errno::EINVAL) =>
+                {
+                    probe = self.flag_for_write()
+                }
+                Ok(_) => {
+                    if self.direction == Direction::Write && probe != NOSIGNAL {
+                        LACKS_NOSIGNAL.store(true, Relaxed);
+                    }
+                    proven.file = (self.fd, self.direction);
+                    return result;
+                }
+                _ => return result,
+            }
+        }
+    }
+
     /// Makes the call. Nobody polls for the completion of a request, so RWF_HIPRI has no effect.
     ///
     /// # Safety
     /// As [`Transfer::carry_out`].
     #[inline(never)]
-    unsafe fn attempt(&self, place: Place, more: c_int) -> Transferred {
+    unsafe fn attempt(&self, at: i64, more: c_int) -> Transferred {
         let (direction, fd, vector, count) = (self.direction, self.fd, self.vector, self.count);
         let flags = (self.flags & !HIPRI) | more;
-        // SAFETY: the caller's promise.
-        let result = unsafe { files::transfer(direction, fd, vector, count, place, flags) };
-        match result {
+        let make = |calls| {
+            // SAFETY: the caller's promise.
+            unsafe { files::transfer(calls, direction, fd, vector, count, at, flags) }
+        };
+        match make(files::WITH_FLAGS) {
             // An old kernel, or a sandbox that knows the older calls only; not the file.
             Err(error @ (Errno::ENOSYS | Errno::EPERM))
-                if self.flags & !HIPRI == 0 && self.of_nothing(-1, Place::Stream) == Err(error) =>
+                if self.flags & !HIPRI == 0 && self.of_nothing(-1, STREAM) == Err(error) =>
             {
-                // SAFETY: the caller's promise.
-                unsafe { files::transfer_as_of_old(direction, fd, vector, count, place) }
+                make(match at {
+                    STREAM => files::AT_STREAM,
+                    _ => files::AT_OFFSET,
+                })
             }
             result => result,
         }
@@ -107,16 +183,17 @@ impl Transfer {
 
     /// The call for no byte, which ends before a file's operation.
     #[inline(never)]
-    fn of_nothing(&self, fd: c_int, place: Place) -> Transferred {
+    fn of_nothing(&self, fd: c_int, at: i64) -> Transferred {
+        let none = core::ptr::null::<iovec>();
         // SAFETY: no memory is named.
-        unsafe { files::transfer(self.direction, fd, core::ptr::null(), 0, place, 0) }
+        unsafe { files::transfer(files::WITH_FLAGS, self.direction, fd, none, 0, at, 0) }
     }
 
     /// Whether the file has `read_iter` or `write_iter`, for the calls above. None if that cannot
     /// be known: before Linux 6.9.
     #[inline(never)]
     fn has_iterator(&self) -> Option<bool> {
-        match self.up_to_the_flags() {
+        match self.up_to_the_flags(0) {
             Err(Errno::EINVAL) => {
                 KNOWS_NOAPPEND.store(true, Relaxed);
                 Some(true)
@@ -128,34 +205,44 @@ impl Transfer {
 
     /// The call for one byte, which ends before the file's operation.
     #[inline(never)]
-    fn up_to_the_flags(&self) -> Transferred {
+    fn up_to_the_flags(&self, more: c_int) -> Transferred {
         // Two flags that exclude each other: the kernel says so (EINVAL) only where it looks at
         // them.
         let byte = iovec {
             iov_base: core::ptr::addr_of!(self.flags) as *mut libc::c_void,
             iov_len: 1,
         };
-        let flags = APPEND | NOAPPEND;
+        let flags = APPEND | NOAPPEND | more;
         // SAFETY: refused in any case; and one byte is readable there. Before Linux 6.9 the second
         // flag is unknown.
-        unsafe { files::transfer(self.direction, self.fd, &byte, 1, Place::Stream, flags) }
+        unsafe {
+            files::transfer(
+                files::WITH_FLAGS,
+                self.direction,
+                self.fd,
+                &byte,
+                1,
+                STREAM,
+                flags,
+            )
+        }
     }
 
     /// The flag to write with: none, if the file is one that is written with `write_iter`, as files
     /// and block devices are; and otherwise one that makes the kernel refuse the others, and has no
     /// effect on those that have nothing to put on a disk.
     #[inline(never)]
-    fn flag_for_write(&self) -> Result<c_int, Errno> {
+    fn flag_for_write(&self) -> c_int {
         match files::kind_and_size(self.fd) {
-            None | Some((libc::S_IFBLK, _)) => Ok(0),
+            None | Some((libc::S_IFBLK, _)) => 0,
             Some((libc::S_IFREG, size))
                 if size > 0
                     || self.has_iterator() == Some(true)
                     || !is_pseudo(files::file_system(self.fd)) =>
             {
-                Ok(0)
+                0
             }
-            Some(_) => Ok(DSYNC),
+            Some(_) => DSYNC,
         }
     }
 
@@ -178,10 +265,10 @@ impl Transfer {
                 self.is_closed_to(status)
             }
             // By rw_verify_area(), for security modules.
-            Errno::EACCES => self.up_to_the_flags() == result,
+            Errno::EACCES => self.up_to_the_flags(0) == result,
             // SAFETY: the caller's promise.
             // Whether the file can be read or written at all comes before the vector.
-            Errno::EINVAL if self.of_nothing(self.fd, Place::Stream) == result => true,
+            Errno::EINVAL if self.of_nothing(self.fd, STREAM) == result => true,
             // SAFETY: the caller's promise.
             Errno::EINVAL => unsafe { self.is_malformed(proven) },
             // SAFETY: the caller's promise.
@@ -253,8 +340,17 @@ impl Transfer {
             iov_len: 1,
         };
         // SAFETY: a read of one byte, without effect on a file with offsets.
-        let answer =
-            unsafe { files::transfer(Direction::Read, self.fd, &one, 1, Place::At(0), NOWAIT) };
+        let answer = unsafe {
+            files::transfer(
+                files::WITH_FLAGS,
+                Direction::Read,
+                self.fd,
+                &one,
+                1,
+                0,
+                NOWAIT,
+            )
+        };
         answer != Err(Errno::EOPNOTSUPP)
     }
 
@@ -382,7 +478,7 @@ impl Transfer {
     unsafe fn rest(&self, done: c_long, flag: c_int) -> Transferred {
         if done == 0 {
             // SAFETY: the caller's promise.
-            return unsafe { self.attempt(Place::Stream, flag | DSYNC) };
+            return unsafe { self.attempt(STREAM, flag | DSYNC) };
         }
         let mut skip = done as usize;
         for i in 0..self.count as usize {
@@ -397,7 +493,7 @@ impl Transfer {
                     ..*self
                 };
                 // SAFETY: the caller's promise.
-                return unsafe { rest.attempt(Place::Stream, flag | DSYNC) };
+                return unsafe { rest.attempt(STREAM, flag | DSYNC) };
             }
             skip -= part.iov_len;
         }

@@ -6,17 +6,13 @@ use super::syscall::{call, long, pointer};
 use crate::errno::{from_kernel, Errno};
 use core::ffi::{c_int, CStr};
 use core::mem::MaybeUninit;
-use libc::{c_long, iovec};
+use libc::c_long;
 
 /// A number of bytes, up to 0x7ffff000 (`MAX_RW_COUNT`), or an error.
 pub type Transferred = core::result::Result<c_long, Errno>;
 
-/// Where in the file: at an offset, or where a pipe, socket or terminal is.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Place {
-    At(i64),
-    Stream,
-}
+/// In the place of an offset: where a pipe, socket or terminal is.
+pub const STREAM: i64 = -1;
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Direction {
@@ -29,76 +25,64 @@ fn transferred(answer: isize) -> Transferred {
     Ok(answer as c_long)
 }
 
-/// preadv2(2) or pwritev2(2). Without flags, where a sandbox or an old kernel does not have those,
-/// preadv(2), pread(2) and so on.
+/// The calls that read, and the calls that write.
+#[derive(Clone, Copy)]
+pub struct Calls(c_long, c_long);
+
+/// preadv2(2) and pwritev2(2).
+pub const WITH_FLAGS: Calls = Calls(libc::SYS_preadv2, libc::SYS_pwritev2);
+/// For where a sandbox or the kernel has only the older calls. The flags are ignored.
+pub const AT_OFFSET: Calls = Calls(libc::SYS_preadv, libc::SYS_pwritev);
+/// The same, at [`STREAM`] alone.
+pub const AT_STREAM: Calls = Calls(libc::SYS_readv, libc::SYS_writev);
+/// pread(2) and pwrite(2), which take an address and a length in the place of a vector. For
+/// machines whose registers hold an offset.
+pub const OF_ONE_PART: Calls = Calls(libc::SYS_pread64, libc::SYS_pwrite64);
+
+/// Makes one of the calls. Each takes the same arguments, or the first ones of them.
 ///
 /// # Safety
 /// The memory that the vector names may be read or written.
-#[inline(never)]
-pub unsafe fn transfer(
+#[inline(always)]
+pub unsafe fn transfer<T>(
+    Calls(read, write): Calls,
     direction: Direction,
     fd: c_int,
-    vector: *const iovec,
+    vector: *const T,
     count: u32,
-    place: Place,
+    at: i64,
     flags: c_int,
 ) -> Transferred {
     let number = match direction {
-        Direction::Read => libc::SYS_preadv2,
-        Direction::Write => libc::SYS_pwritev2,
-    };
-    let (low, high) = match place {
-        // On 64-bit machines the second is shifted out.
-        Place::At(offset) => (offset as Register, (offset >> 32) as Register),
-        Place::Stream => (-1, -1),
+        Direction::Read => read,
+        Direction::Write => write,
     };
     // SAFETY: the caller's promise.
+    unsafe { make(number, fd, vector.cast(), count, at, flags) }
+}
+
+/// # Safety
+/// As [`transfer`].
+#[inline(never)]
+unsafe fn make(
+    number: c_long,
+    fd: c_int,
+    vector: *const u8,
+    count: u32,
+    at: i64,
+    flags: c_int,
+) -> Transferred {
+    // SAFETY: the caller's promise. On 64-bit machines the fifth is shifted out, or ignored.
     transferred(unsafe {
         call!(
             number,
             long(fd as _),
             pointer(vector),
             long(count as _),
-            low,
-            high,
+            at as Register,
+            (at >> 32) as Register,
             long(flags as _)
         )
-    })
-}
-
-/// The same without flags, for where a sandbox or the kernel has only the older calls.
-///
-/// # Safety
-/// As [`transfer`].
-#[inline(never)]
-pub unsafe fn transfer_as_of_old(
-    direction: Direction,
-    fd: c_int,
-    vector: *const iovec,
-    count: u32,
-    place: Place,
-) -> Transferred {
-    let at = match direction {
-        Direction::Read => libc::SYS_preadv,
-        Direction::Write => libc::SYS_pwritev,
-    };
-    let stream = match direction {
-        Direction::Read => libc::SYS_readv,
-        Direction::Write => libc::SYS_writev,
-    };
-    // SAFETY: the caller's promise.
-    transferred(unsafe {
-        match place {
-            Place::At(offset) => call!(
-                at,
-                long(fd as _),
-                pointer(vector),
-                long(count as _),
-                offset as Register,
-                (offset >> 32) as Register
-            ),
-            Place::Stream => call!(stream, long(fd as _), pointer(vector), long(count as _)),
-        }
     })
 }
 

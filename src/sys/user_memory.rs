@@ -2,14 +2,19 @@
 //! bad address as `EFAULT` where an access by this library would kill the program.
 
 use super::arch::KERNEL_SIGSET_SIZE;
+use super::files::Direction;
 use super::syscall::{call, long, pointer};
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Smaller pages than any kernel has are as good as its own here.
 const PAGE: usize = 4096;
 const PAGE_MASK: usize = !(PAGE - 1);
 
-/// The pages that one call has asked about last, which it need not ask about again.
+/// What one call has asked about last, and need not ask about again: pages, and a file.
 pub struct Proven {
+    /// The file that was read by `read_iter`, or written by `write_iter`.
+    pub file: (c_int, Direction),
     stack: usize,
     readable: usize,
     writable: usize,
@@ -17,14 +22,36 @@ pub struct Proven {
 
 impl Proven {
     /// Knows one page: that of a local variable.
-    #[inline]
+    #[inline(never)]
     pub fn new() -> Proven {
         let local = 0_u8;
         let stack = core::ptr::addr_of!(local) as usize & PAGE_MASK;
         Proven {
+            file: (-1, Direction::Read),
             stack,
             readable: stack,
             writable: stack,
+        }
+    }
+
+    /// Whether a value lies in the page that could be written last.
+    #[inline(always)]
+    pub fn can_write<T>(&self, value: *const T) -> bool {
+        lies_in(self.writable, value)
+    }
+
+    /// Whether a value lies in one of the pages that could be read or written last.
+    #[inline(always)]
+    pub fn can_read<T>(&self, value: *const T) -> bool {
+        lies_in(self.readable, value) || lies_in(self.writable, value)
+    }
+
+    /// Finds out with one call whether a word can be read and written, if the kernel has such a
+    /// call. The word keeps its value.
+    #[inline]
+    pub fn prove<T>(&mut self, word: *mut T) {
+        if WRITES_BACK.load(Relaxed) && write_back(word.cast()) == -EBADF {
+            self.writable = word as usize & PAGE_MASK;
         }
     }
 
@@ -83,6 +110,41 @@ impl Proven {
     }
 }
 
+fn lies_in<T>(page: usize, value: *const T) -> bool {
+    (value as usize).wrapping_sub(page) <= PAGE - core::mem::size_of::<T>()
+}
+
+const EBADF: isize = libc::EBADF as isize;
+const EFAULT: isize = libc::EFAULT as isize;
+
+/// Whether [`write_back`] does what it says: emulators leave the offset alone after an error.
+static WRITES_BACK: AtomicBool = AtomicBool::new(false);
+
+/// To be called when the library is loaded, if it may come to serve contexts.
+pub fn prepare() {
+    static CONSTANT: u64 = 0;
+    WRITES_BACK.store(
+        write_back(core::ptr::addr_of!(CONSTANT).cast()) == -EFAULT,
+        Relaxed,
+    );
+}
+
+/// By sendfile(2) without files, which reads the offset, and writes it back after any error.
+#[inline(never)]
+fn write_back(offset: *const u8) -> isize {
+    // SAFETY: the value stays the same.
+    unsafe {
+        call!(
+            libc::SYS_sendfile,
+            long(-1),
+            long(-1),
+            pointer(offset),
+            long(0),
+            long(0)
+        ) as isize
+    }
+}
+
 /// By rt_sigprocmask(2), which reads a mask before it refuses the unknown `how`.
 fn can_read(address: usize) -> bool {
     // All of the mask has to lie in the page.
@@ -98,7 +160,7 @@ fn can_read(address: usize) -> bool {
             long(0)
         )
     };
-    answer != -(libc::EFAULT as isize)
+    answer != -EFAULT
 }
 
 /// By getcpu(2), which writes four bytes. Only the alignment of the caller's data keeps those in
@@ -113,5 +175,5 @@ fn can_write(address: usize) -> bool {
             pointer(core::ptr::null::<u8>())
         )
     };
-    answer != -(libc::EFAULT as isize)
+    answer != -EFAULT
 }

@@ -1,5 +1,5 @@
 //! fio's libaio engine. fio writes checksummed blocks in random order and reads every one of them
-//! back, so a completion taken for another one shows as a block with the wrong content.
+//! back, so if a completion is mistaken for another one, a block has the wrong content.
 
 use crate::run::{missing, program, scratch, text, Running};
 use crate::served::{Proof, Served, Via};
@@ -53,7 +53,7 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario("fio::notices_a_changed_byte", notices_a_changed_byte),
 ];
 
-/// io_submit gets 8 requests at a time, io_getevents gives from 4 to 32 completions.
+/// io_submit gets 8 requests at a time, io_getevents returns 4 to 32 completions.
 const BATCHED: &[&str] = &[
     "--iodepth=32",
     "--iodepth_batch_submit=8",
@@ -84,7 +84,7 @@ fn verified(via: Via, jobs: u64, options: &[&str]) -> Outcome {
     check_report(dir.path(), jobs, 2 * SIZE * jobs)
 }
 
-/// fio's own account: no error in any job, and exactly as many bytes moved as were asked for.
+/// Checks fio's report: no error in any job, and exactly the expected number of bytes.
 fn check_report(dir: &Path, jobs: u64, bytes: u64) -> Outcome {
     let report = text(&dir.join("report.json"));
     let errors = numbers(&report, "error");
@@ -104,8 +104,8 @@ fn numbers(json: &str, key: &str) -> Vec<u64> {
         .collect()
 }
 
-/// The scenarios above are worth something only if fio's check can fail: so it must, when one byte
-/// of the file has changed, and must not before that.
+/// The scenarios above prove something only if fio's check can fail: it must fail once one byte of
+/// the file has changed, and not before.
 fn notices_a_changed_byte() -> Outcome {
     let dir = scratch()?;
     let run = |options: &[&str]| {
@@ -116,7 +116,7 @@ fn notices_a_changed_byte() -> Outcome {
     run(&["--do_verify=0"])?.success()?;
     check_report(dir.path(), 1, SIZE)?;
     run(&["--verify_only"])?.success()?;
-    // It counts the writes that it leaves out.
+    // fio also counts the writes that it omits here.
     check_report(dir.path(), 1, 2 * SIZE)?;
 
     let file = dir.path().join("job.0.0");

@@ -1,5 +1,5 @@
-//! Real programs, unmodified, with our library in the place of the system's: fio, sysbench, QEMU's
-//! tools and MariaDB. Each has its own idea of what correct data is; we also look at the data.
+//! Real programs, unmodified, over our library instead of the system's: fio, sysbench, QEMU's tools
+//! and MariaDB. Each checks its data in its own way; the tests also check the data.
 //!
 //! Plain `cargo test` leaves these out. `LIBAIO_RS_PROGRAMS=1` or `-- --include-ignored` runs them.
 
@@ -19,7 +19,7 @@ type Outcome<T = ()> = Result<T, Failed>;
 
 type Runner = Box<dyn FnOnce() -> Result<Completion, Failed> + Send>;
 
-/// One program put to one use.
+/// One program, used in one way.
 #[derive(Clone, Copy)]
 struct Scenario {
     name: &'static str,
@@ -30,7 +30,7 @@ struct Scenario {
 
 fn main() -> ExitCode {
     let mut args = Arguments::from_args();
-    // They compete for one disk, and the limits on their time assume that they do not.
+    // The time limits assume that the programs do not compete for the disk.
     args.test_threads.get_or_insert(1);
     let enabled = std::env::var_os("LIBAIO_RS_PROGRAMS").is_some_and(|value| value == "1");
 
@@ -48,8 +48,8 @@ fn main() -> ExitCode {
     libtest_mimic::run(&args, trials).exit_code()
 }
 
-/// A program that is not here is reported as ignored, never as passed, and named on a line of its
-/// own so that a log shows it.
+/// A program that is not installed is reported as ignored, never as passed, and named on a line of
+/// its own so that a log shows it.
 fn trial(scenario: Scenario, args: &Arguments, enabled: bool) -> Trial {
     let name = scenario.name;
     let named = |runner: Runner| Trial::ignorable_test(name, runner).with_ignored_flag(!enabled);
@@ -63,7 +63,7 @@ fn trial(scenario: Scenario, args: &Arguments, enabled: bool) -> Trial {
             named(Box::new(|| Ok(Completion::ignored_with(reason))))
         }
         None => named(Box::new(move || {
-            // Building the library, if it comes to that, is not the program's time.
+            // If the library has to be built first, that does not count as the program's time.
             served::libdir();
             run::start_clock();
             (scenario.run)().map(|()| Completion::Completed)

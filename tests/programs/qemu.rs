@@ -1,5 +1,5 @@
-//! QEMU's image tools with `aio=native`: their block layer sets contexts up and submits through the
-//! library, is told of completions by an eventfd, and takes them out of the mapped ring by itself.
+//! QEMU's image tools with `aio=native`: their block layer sets up contexts and submits through the
+//! library, waits for completions on an eventfd, and takes them from the mapped ring by itself.
 
 use crate::run::{missing, program, scratch, text, Finished, Running};
 use crate::served::{Proof, Served, Via};
@@ -27,7 +27,7 @@ pub const SCENARIOS: &[Scenario] = &[
 const SIZE: usize = 48 << 20;
 const BENCH: &[&str] = &["bench", "-n", "-i", "native", "-t", "none", "-f", "raw"];
 
-/// Without an AIO context these tools go on with threads, and say so on stderr.
+/// Without an AIO context these tools use threads instead, and say so on stderr.
 fn qemu(dir: &Path, tool: &str, via: Via, proof: Proof, options: &[&str]) -> Outcome<Finished> {
     let mut command = program(tool);
     command.args(options);
@@ -38,7 +38,7 @@ fn qemu(dir: &Path, tool: &str, via: Via, proof: Proof, options: &[&str]) -> Out
     }
 }
 
-/// Data that a tool cannot have come by in any other way than by reading it.
+/// Random data, which a tool can get only by reading it.
 fn random_image(file: &Path) -> Outcome<Vec<u8>> {
     let mut data = vec![0; SIZE];
     File::open("/dev/urandom")?.read_exact(&mut data)?;
@@ -54,7 +54,7 @@ fn bench_read() -> Outcome {
     same(&fs::read(dir.path().join("image"))?, &data)
 }
 
-/// Enough requests to go over the whole image six times, so every byte must be the pattern.
+/// Enough requests to write the whole image six times, so every byte must have the pattern.
 fn bench_write() -> Outcome {
     let dir = scratch()?;
     random_image(&dir.path().join("image"))?;
@@ -73,8 +73,8 @@ fn native(format: &str, file: &str) -> String {
     )
 }
 
-/// raw to qcow2 to raw: what comes out is what went in. `-r` slows a conversion down to a second,
-/// so that there is time to see it at work.
+/// Converts raw to qcow2 and back to raw, which must give the same data. `-r` slows a conversion
+/// down to a second, so that the test sees the process use the library.
 fn convert_there_and_back() -> Outcome {
     let dir = scratch()?;
     let dir = dir.path();
@@ -103,21 +103,21 @@ fn convert_there_and_back() -> Outcome {
     img(Via::Preload, Proof::Loader, &check)?.success()?;
     let compare = ["compare", "--image-opts", &raw, &disk];
     img(Via::LibraryPath, Proof::Loader, &compare)?.success()?;
-    // And the comparison is one that can fail.
+    // The comparison must be able to fail.
     let file = OpenOptions::new().write(true).open(back)?;
     file.write_all_at(&[!source[SIZE / 2]], SIZE as u64 / 2)?;
     img(Via::LibraryPath, Proof::Loader, &compare)?.failure_saying("Content mismatch")
 }
 
-/// Several requests in flight at once, each with its own pattern, then each pattern read back.
-/// qemu-io says that a pattern is wrong, but ends with status 0.
+/// Writes several patterns at once, and then reads each back. If a pattern is wrong, qemu-io says
+/// so, but its exit status is 0.
 fn io_patterns() -> Outcome {
     let dir = scratch()?;
     random_image(&dir.path().join("image"))?;
     let qemu_io = |commands: &[String]| {
         let mut options = vec!["-n", "-i", "native", "-f", "raw"];
         options.extend(commands.iter().flat_map(|command| ["-c", command]));
-        // It is quick; the pause leaves time to see it.
+        // The pause gives the test time to see the process use the library.
         options.extend(["-c", "sleep 500", "image"]);
         let dir = dir.path();
         let finished = qemu(dir, "qemu-io", Via::LibraryPath, Proof::Ring, &options)?;
@@ -136,7 +136,7 @@ fn io_patterns() -> Outcome {
     }
     match qemu_io(&each("aio_read", 2))?.contains("Pattern verification failed") {
         true => Ok(()),
-        false => Err("qemu-io took wrong patterns for right ones".into()),
+        false => Err("qemu-io did not notice wrong patterns".into()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Running a program under a time limit, with nothing left behind: no process, no file.
+//! Runs a program under a time limit, and leaves no process and no file behind.
 
 use crate::served::Served;
 use crate::Outcome;
@@ -39,7 +39,7 @@ pub fn missing(programs: &[&str]) -> Option<String> {
     place().is_none().then(no_place)
 }
 
-/// `PATH` often leaves out the directories where servers are.
+/// `PATH` often does not have the directories of servers.
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -48,7 +48,7 @@ fn find(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// A command that runs in its own process group, and that the kernel ends if we are killed.
+/// A command that runs in its own process group, and that the kernel kills if this test is killed.
 pub fn program(name: &str) -> Command {
     let mut command = Command::new(find(name).unwrap_or_else(|| name.into()));
     command.process_group(0).stdin(Stdio::null());
@@ -97,7 +97,7 @@ fn on_a_disk(dir: &Path) -> io::Result<bool> {
     Ok(kind != libc::TMPFS_MAGIC)
 }
 
-/// A process that does not outlive this value, nor does any that it started.
+/// A process. When this value is dropped, the process and its descendants are killed.
 pub struct Guard(pub Child);
 
 impl Guard {
@@ -120,7 +120,7 @@ impl Guard {
     }
 
     pub fn kill(&mut self) {
-        // Once it has been waited for, its number may belong to another process.
+        // Once it has been waited for, its process ID may belong to another process.
         if let Ok(None) = self.0.try_wait() {
             for pid in self.tree() {
                 // SAFETY: kill is a plain system call; these are our child and its descendants.
@@ -132,7 +132,7 @@ impl Guard {
 
     pub fn terminate(&mut self) {
         if let Ok(None) = self.0.try_wait() {
-            // SAFETY: as above; not waited for yet, so the number is still our child's.
+            // SAFETY: as above; not waited for yet, so the process ID is still our child's.
             unsafe { libc::kill(self.0.id() as libc::pid_t, libc::SIGTERM) };
         }
     }
@@ -144,7 +144,7 @@ impl Drop for Guard {
     }
 }
 
-/// A program under way, its output going to files in its directory.
+/// A running program, whose output goes to files in its directory.
 pub struct Running {
     pub guard: Guard,
     name: String,
@@ -201,7 +201,7 @@ impl Running {
         })
     }
 
-    /// One look at the program: its exit status once it has ended.
+    /// Checks on the program once. Returns its exit status if it has ended.
     pub fn step(&mut self) -> Outcome<Option<ExitStatus>> {
         if let Some(status) = self.guard.0.try_wait()? {
             return Ok(Some(status));
@@ -216,7 +216,7 @@ impl Running {
         Ok(None)
     }
 
-    /// A failure with the end of what the program had to say.
+    /// A failure with the last lines of the program's output.
     pub fn report(&self, what: &str) -> libtest_mimic::Failed {
         let [out, err] = ["stdout", "stderr"].map(|name| tail(&self.dir.join(name)));
         format!("{}: {what}\n{out}{err}", self.name).into()
@@ -230,7 +230,7 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// What it wrote to stdout, if it ended well.
+    /// What it wrote to stdout, if it succeeded.
     pub fn success(self) -> Outcome<String> {
         match self.status.success() {
             true => Ok(self.stdout),
@@ -238,7 +238,7 @@ impl Finished {
         }
     }
 
-    /// It must have failed, by itself, and have said why.
+    /// The program must have failed with an exit status and with this text in its output.
     pub fn failure_saying(self, what: &str) -> Outcome {
         let said = self.report.message().unwrap_or_default().contains(what);
         match self.status.code() {

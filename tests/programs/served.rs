@@ -1,12 +1,12 @@
-//! Putting our library under a program, and the proof that the program really used it.
+//! Runs a program over our library, and proves that the program really used it.
 
 use crate::Outcome;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where the library under test is: a directory with `libaio.so.1` in it. LIBAIO_RS_LIBDIR names
-/// another one, to see these tests fail over a library that is broken.
+/// The directory with the `libaio.so.1` under test. LIBAIO_RS_LIBDIR names another one, to see
+/// these tests fail over a broken library.
 pub fn libdir() -> PathBuf {
     match std::env::var_os("LIBAIO_RS_LIBDIR") {
         Some(dir) => PathBuf::from(dir),
@@ -14,23 +14,23 @@ pub fn libdir() -> PathBuf {
     }
 }
 
-/// Which libaio a program gets, and how it comes to have it.
+/// Which libaio a program gets, and how it gets it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Via {
     LibraryPath,
     Preload,
-    /// The machine's own library: for checking afterwards what was written over ours.
+    /// The machine's own library, to check afterwards what was written over ours.
     System,
 }
 
 /// What shows that a program used the library.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Proof {
-    /// A process seen with the library and the ring of an AIO context mapped: it called io_setup.
+    /// A process has the library and the ring of an AIO context mapped: it has called io_setup.
     Ring,
-    /// The loader's own trace, for a program that may be gone before anyone can look at it.
+    /// The loader's own trace, for a program that may end before the test sees its mappings.
     Loader,
-    /// None: a program that has no use for the library.
+    /// No proof: the program does not use the library.
     NotNeeded,
 }
 
@@ -49,11 +49,11 @@ impl Served {
         Ok(Served { ours, via, proof })
     }
 
-    /// The loader finds the library by the name `libaio.so.1`, so this does not use `self.ours`,
-    /// where symbolic links are resolved and the name may be another.
+    /// Makes the loader use the library. The loader needs the name `libaio.so.1`; in `self.ours`
+    /// symbolic links are resolved, so that name may differ.
     pub fn substitute(&self, command: &mut Command, trace: &Path) -> Outcome {
         let dir = libdir().canonicalize()?;
-        // cargo sets LD_LIBRARY_PATH for the tests it runs; the programs must not see that.
+        // cargo sets LD_LIBRARY_PATH for tests; the programs must not see it.
         for variable in ["LD_LIBRARY_PATH", "LD_PRELOAD"] {
             command.env_remove(variable);
         }
@@ -69,12 +69,12 @@ impl Served {
         Ok(())
     }
 
-    /// Looks at processes that are running: is one of them proof enough? An error if one has a
-    /// libaio that it should not have.
+    /// Whether the mappings of one of these processes prove that it uses the library. An error if
+    /// one has a libaio that it must not have.
     pub fn seen_in(&self, processes: &[u32]) -> Outcome<bool> {
         let mut seen = false;
         for pid in processes {
-            // A process that has just ended has no maps: that is no error, and no proof.
+            // A process that has just ended has no mappings: that is no error and no proof.
             let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
             let files = || maps.lines().filter_map(|l| l.find('/').map(|at| &l[at..]));
             let mut expected = false;
@@ -87,7 +87,7 @@ impl Served {
         Ok(seen && self.proof == Proof::Ring)
     }
 
-    /// Looks at what the loader wrote, `trace.PID`, once the program is done.
+    /// The same by what the loader has written to `trace.PID`, once the program has ended.
     pub fn seen_in_trace(&self, trace: &Path) -> Outcome<bool> {
         let (Some(dir), Some(stem)) = (trace.parent(), trace.file_name()) else {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! sysbench's file test in its asynchronous mode, which is libaio, with checksums in the blocks.
+//! sysbench's file test in its asynchronous mode, which uses libaio, with checksums in the blocks.
 //!
 //! A thread of sysbench has one buffer for all of its requests. With O_DIRECT and more than one
 //! request at a time they overwrite each other's data, so there its checksums cannot be used.
@@ -57,7 +57,7 @@ fn validated(via: Via, options: &[&str]) -> Outcome {
     finished_cleanly(run(Proof::Ring, "run", RANDOM)?)?;
     finished_cleanly(run(Proof::Loader, "run", ALL)?)?;
 
-    // Its checks are worth something only if they can fail: they must, once a block is wrong.
+    // The checks prove something only if they can fail: they must, once a block is wrong.
     let file = OpenOptions::new()
         .write(true)
         .open(dir.join("test_file.2"))?;
@@ -71,7 +71,7 @@ fn validated(via: Via, options: &[&str]) -> Outcome {
     }
 }
 
-/// Many requests at a time from each of 4 threads, to see them all come to an end.
+/// Many requests at a time from each of 4 threads: all must complete.
 fn direct_deep_backlog() -> Outcome {
     let dir = scratch()?;
     let options = ["--file-extra-flags=direct", "--file-async-backlog=128"];
@@ -80,7 +80,7 @@ fn direct_deep_backlog() -> Outcome {
     finished_cleanly(run(Proof::Ring, &[RANDOM, &["run"]].concat())?)
 }
 
-/// Not every failure of a request shows in its exit status.
+/// sysbench's exit status does not show every failure of a request.
 fn finished_cleanly(finished: Finished) -> Outcome {
     let said = finished.success()?;
     let events = said
@@ -88,7 +88,7 @@ fn finished_cleanly(finished: Finished) -> Outcome {
         .find_map(|line| line.trim().strip_prefix("total number of events:"))
         .and_then(|count| count.trim().parse::<u64>().ok());
     if said.contains("FATAL") || events.unwrap_or(0) < 2000 {
-        return Err(format!("sysbench did not finish well:\n{said}").into());
+        return Err(format!("sysbench reports a failure or too few events:\n{said}").into());
     }
     Ok(())
 }

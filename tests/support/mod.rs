@@ -297,7 +297,7 @@ pub fn musl_gcc(place: &Path) -> Command {
     compiler
 }
 
-/// `program`, started by tests/refuse.c: the system calls of kernel AIO are refused to it, as `what`
+/// `program`, started by tests/refuse.c, which refuses it the system calls of kernel AIO as `what`
 /// says. The launcher is static, so variables for the loader are the program's alone.
 pub fn refuse(what: &str, program: &Path) -> Command {
     let mut command = Command::new(launcher());

@@ -1,16 +1,16 @@
-//! The fault that the tests of the lock must find: a lock that excludes nobody.
+//! The fault that the tests of the lock must be able to find: a lock that excludes no thread.
 
 use crate::lock::Word;
 use crate::sys::restartable::Section;
 use std::sync::atomic::Ordering;
 
-/// What the tests' own sections ask.
+/// What the tests' own sections need.
 pub trait Checked {
     /// Whether the word holds this.
     fn holds(&self, owned: usize) -> bool;
 }
 
-/// A word that, if it is the lock, does not change. It is this process's from the beginning.
+/// A word that never changes if it is the lock. From the start it says that the lock is ours.
 pub struct NoLock<W> {
     word: W,
     is_lock: bool,

@@ -1,4 +1,4 @@
-/* A process that asks for the library by both names has one library. Prints its file. */
+/* Loads the library by both names, checks that it is loaded once, and prints its file. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>

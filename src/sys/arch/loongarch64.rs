@@ -42,3 +42,37 @@ with_instruction! {
     syscall5(a "$a0", b "$a1", c "$a2", d "$a3", e "$a4");
     syscall6(a "$a0", b "$a1", c "$a2", d "$a3", e "$a4", f "$a5");
 }
+
+// What the compiler calls to copy and clear memory, as symbols of this object alone: the shared
+// library needs no C library on this CPU.
+core::arch::global_asm!(
+    ".pushsection .text.memory,\"ax\"",
+    "memset:",
+    "move $t0, $a0",
+    "beqz $a2, 2f",
+    "1: st.b $a1, $t0, 0",
+    "addi.d $t0, $t0, 1",
+    "addi.d $a2, $a2, -1",
+    "bnez $a2, 1b",
+    "2: jr $ra",
+    "memmove:",
+    "bltu $a1, $a0, 3f",
+    "memcpy:",
+    "move $t0, $a0",
+    "beqz $a2, 2f",
+    "1: ld.b $t1, $a1, 0",
+    "st.b $t1, $t0, 0",
+    "addi.d $a1, $a1, 1",
+    "addi.d $t0, $t0, 1",
+    "addi.d $a2, $a2, -1",
+    "bnez $a2, 1b",
+    "2: jr $ra",
+    "3: beqz $a2, 2b",
+    "addi.d $a2, $a2, -1",
+    "add.d $t0, $a1, $a2",
+    "add.d $t1, $a0, $a2",
+    "ld.b $t0, $t0, 0",
+    "st.b $t0, $t1, 0",
+    "b 3b",
+    ".popsection",
+);

@@ -33,3 +33,37 @@ with_instruction! {
     syscall5(a "a0", b "a1", c "a2", d "a3", e "a4");
     syscall6(a "a0", b "a1", c "a2", d "a3", e "a4", f "a5");
 }
+
+// What the compiler calls to copy and clear memory, as symbols of this object alone: the shared
+// library needs no C library on this CPU.
+core::arch::global_asm!(
+    ".pushsection .text.memory,\"ax\"",
+    "memset:",
+    "mv a3, a0",
+    "beqz a2, 2f",
+    "1: sb a1, 0(a3)",
+    "addi a3, a3, 1",
+    "addi a2, a2, -1",
+    "bnez a2, 1b",
+    "2: ret",
+    "memmove:",
+    "bltu a1, a0, 3f",
+    "memcpy:",
+    "mv a3, a0",
+    "beqz a2, 2f",
+    "1: lbu a4, 0(a1)",
+    "sb a4, 0(a3)",
+    "addi a1, a1, 1",
+    "addi a3, a3, 1",
+    "addi a2, a2, -1",
+    "bnez a2, 1b",
+    "2: ret",
+    "3: beqz a2, 2b",
+    "addi a2, a2, -1",
+    "add a3, a1, a2",
+    "add a4, a0, a2",
+    "lbu a3, 0(a3)",
+    "sb a3, 0(a4)",
+    "j 3b",
+    ".popsection",
+);

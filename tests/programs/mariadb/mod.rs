@@ -1,5 +1,5 @@
-//! MariaDB with InnoDB's native AIO over our library: writers in parallel, a kill -9 in the middle,
-//! recovery, and every row that the server acknowledged is there, as it was written.
+//! MariaDB with InnoDB's native AIO over our library: parallel writers, a kill -9 in the middle,
+//! and recovery. Then every row that the server acknowledged must be there as it was written.
 
 mod server;
 
@@ -29,7 +29,7 @@ const PAYLOAD: usize = 4000;
 const ENOUGH: u32 = 15_000;
 const WRITING: Duration = Duration::from_secs(12);
 
-/// The index on the payload, which is random, has pages read and written all over the table.
+/// The index on the random payload makes the server read and write pages all over the table.
 const TABLE: &str = "CREATE DATABASE bank; CREATE TABLE bank.ledger (
     writer INT, number INT, payload VARCHAR(4000) CHARACTER SET latin1 NOT NULL,
     PRIMARY KEY (writer, number), KEY (payload(64))) ENGINE=InnoDB";
@@ -49,14 +49,14 @@ fn acknowledged_rows_survive_a_kill() -> Outcome {
     server.shut_down()?;
     installation.check_pages("pages", "bank/ledger.ibd")?;
 
-    // The other library finds the same in the files that ours has written.
+    // The system's library must read the same from the files that were written over ours.
     let mut server = installation.serve("system", Via::System)?;
     check(&mut server, &acknowledged)?;
     server.shut_down()
 }
 
-/// Has all writers write at the same time, kills the server when there is enough, and gives the
-/// number of the last row of each writer that the server has acknowledged.
+/// Lets all writers write at the same time, kills the server when there are enough rows, and
+/// returns for each writer the number of the last row that the server acknowledged.
 fn write_until_killed(server: Server) -> Outcome<Vec<u32>> {
     let last: Arc<Vec<AtomicU32>> = Arc::new((0..WRITERS).map(|_| AtomicU32::new(0)).collect());
     let mut clients = Vec::new();
@@ -84,7 +84,7 @@ fn write_until_killed(server: Server) -> Outcome<Vec<u32>> {
     wait_until(Duration::from_secs(5), || {
         threads.iter().all(|t| t.is_finished())
     });
-    // A client that has not noticed by now ends here, and with it its thread.
+    // Ends clients that have not noticed yet, and so their threads.
     drop(clients);
     for thread in threads {
         thread.join().map_err(|_| "a writer panicked")?;
@@ -92,13 +92,13 @@ fn write_until_killed(server: Server) -> Outcome<Vec<u32>> {
 
     let numbers = numbers();
     match numbers.iter().any(|&number| number < 100) {
-        true => Err(format!("too few rows to mean anything: {numbers:?}").into()),
+        true => Err(format!("too few rows to prove anything: {numbers:?}").into()),
         false => Ok(numbers),
     }
 }
 
-/// Writes rows 1, 2, 3… until the server is gone, one transaction each. A row counts from when the
-/// server has answered a query that came after the COMMIT.
+/// Writes rows 1, 2, 3… in one transaction each, until the server is gone. A row counts as
+/// acknowledged once the server has answered a query that came after the COMMIT.
 fn write_rows(writer: usize, mut to: ChildStdin, from: ChildStdout, last: &AtomicU32) {
     let mut answers = BufReader::new(from).lines();
     for number in 1.. {
@@ -117,7 +117,7 @@ fn write_rows(writer: usize, mut to: ChildStdin, from: ChildStdout, last: &Atomi
     }
 }
 
-/// What a row holds follows from its key, and no two are alike (xorshift, as hexadecimal digits).
+/// A row's payload, which is computed from its key and unique (xorshift, as hexadecimal digits).
 fn payload(writer: usize, number: u32) -> String {
     let mut state = (writer as u64 + 1) << 32 | u64::from(number);
     let mut text = String::with_capacity(PAYLOAD);
@@ -130,8 +130,8 @@ fn payload(writer: usize, number: u32) -> String {
     text
 }
 
-/// Every acknowledged row is there and right, there is no gap, and at most the one row of each
-/// writer that was under way comes on top.
+/// Every acknowledged row must be there and correct, without a gap. Each writer may have one row
+/// more, which was under way when the server was killed.
 fn check(server: &mut Server, acknowledged: &[u32]) -> Outcome {
     let rows = server.query("SELECT * FROM bank.ledger ORDER BY writer, number")?;
     let mut rows = rows.lines().peekable();
@@ -151,7 +151,7 @@ fn check(server: &mut Server, acknowledged: &[u32]) -> Outcome {
         }
     }
     if let Some(row) = rows.next() {
-        return Err(format!("a row of nobody's: {row}").into());
+        return Err(format!("a row that no writer wrote: {row}").into());
     }
     let checked = server.query("CHECK TABLE bank.ledger EXTENDED")?;
     match checked.ends_with("\tstatus\tOK\n") && checked.lines().count() == 1 {

@@ -10,10 +10,11 @@ use std::thread::sleep;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Of the two that this server is linked with, libaio: it prefers io_uring.
+/// The server is linked with libaio and io_uring, and would choose io_uring.
 pub const LIBAIO: &str = "--innodb-linux-aio=aio";
 
-/// The smallest buffer pool there can be, so that pages go to disk and come back all the time.
+/// The smallest buffer pool that the server accepts, so that it reads and writes pages all the
+/// time.
 const INNODB: &[&str] = &[
     LIBAIO,
     "--innodb-flush-method=O_DIRECT",
@@ -26,10 +27,10 @@ const INNODB: &[&str] = &[
     "--innodb-buffer-pool-load-at-startup=OFF",
 ];
 
-/// Sockets have short names: the server and its clients run in the data directory.
+/// A socket's path must be short, so the server and its clients run in the data directory.
 const SOCKET: &str = "--socket=server.sock";
 
-/// An installation, which servers are started on one after the other.
+/// A data directory, on which servers are started one after the other.
 pub struct Installation {
     dir: TempDir,
 }
@@ -56,7 +57,7 @@ impl Installation {
         self.dir.path().join("data")
     }
 
-    /// A directory for what one program has to say.
+    /// A directory for one program's output.
     fn logs(&self, name: &str) -> Outcome<PathBuf> {
         let dir = self.dir.path().join(name);
         fs::create_dir(&dir)?;
@@ -107,7 +108,7 @@ impl Installation {
     }
 }
 
-/// It refuses to run as root unless told to.
+/// The server refuses to run as root without this option.
 fn owner() -> Option<&'static str> {
     // SAFETY: always allowed, cannot fail.
     (unsafe { libc::geteuid() } == 0).then_some("--user=root")
@@ -124,7 +125,7 @@ impl Server {
         text(&self.log).contains(what)
     }
 
-    /// One statement after the other, the answers as lines with tabs.
+    /// Runs statements one after the other. Returns the rows as lines with tabs.
     pub fn query(&mut self, statements: &str) -> Outcome<String> {
         let errors = self.data.join("query.err");
         let answers = self.data.join("query.out");
@@ -132,7 +133,7 @@ impl Server {
         client.args(["--quick", "--execute", statements]);
         client.stdout(File::create(&answers)?);
         let mut client = Guard(client.spawn()?);
-        // The limit on the server's time is one on this too.
+        // The server's time limit applies to this too.
         while client.0.try_wait()?.is_none() {
             if self.running.step()?.is_some() {
                 return Err(self.running.report("ended during a query"));
@@ -144,7 +145,7 @@ impl Server {
         }
     }
 
-    /// A client that is given statements, and gives answers, through pipes.
+    /// A client that reads statements from a pipe and writes answers to another.
     pub fn connect(&self, name: &str) -> Outcome<Guard> {
         let mut client = client(&self.data, &self.data.join(format!("{name}.err")))?;
         client.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -155,7 +156,7 @@ impl Server {
         self.running.report(what)
     }
 
-    /// kill -9, with whatever is under way.
+    /// kill -9, whatever is under way.
     pub fn kill(mut self) {
         self.running.guard.kill();
     }
@@ -191,10 +192,10 @@ pub fn cannot_choose_libaio() -> Option<String> {
         let help = String::from_utf8_lossy(&help.stdout);
         help.contains("innodb-linux-aio")
     });
-    (!known).then(|| format!("this mariadbd does not know {LIBAIO}"))
+    (!known).then(|| format!("this mariadbd has no option {LIBAIO}"))
 }
 
-/// Gives a thing that is under way a little time to come to its end.
+/// Waits until `done` returns true, or until the time is over. Returns whether it is done.
 pub fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
     let tick = Duration::from_millis(20);
     let mut left = limit;

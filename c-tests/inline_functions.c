@@ -1,5 +1,5 @@
 /* runs: everywhere */
-/* The inline functions of the header: every byte of the request that they make. */
+/* The header's inline functions: every byte of the iocb that they fill in. */
 #include "helpers.h"
 
 static void callback(io_context_t ctx, struct iocb *iocb, long res, long res2)
@@ -10,7 +10,7 @@ static void callback(io_context_t ctx, struct iocb *iocb, long res, long res2)
     (void)res2;
 }
 
-/* Pointers vary from run to run: a fixed number takes the place of the callback's. */
+/* The callback's address varies from run to run: a fixed number is printed instead. */
 static void dump(const char *name, struct iocb *iocb)
 {
     const unsigned char *bytes = (const unsigned char *)iocb;
@@ -56,7 +56,7 @@ int main(void)
     i.u.c.flags = 2;
     DUMP(io_set_eventfd(&i, -1));
 
-    /* These submit too, here to no context. */
+    /* These also submit, here without a context. */
     show("io_poll", io_poll(NULL, &i, callback, 3, 1));
     dump("io_poll", &i);
     show("io_fsync", io_fsync(NULL, &i, callback, 3));

@@ -1,10 +1,10 @@
 /* runs: everywhere */
 /*
- * Buffered and O_DIRECT reads, by several threads on one context, that check what they read. It has
- * no mistake that a checker could find: tests/valgrind.rs runs it under three.
+ * Several threads reap buffered and O_DIRECT reads from one context and check the data. The program
+ * has no error that memcheck, helgrind or drd could report: tests/valgrind.rs runs it under each.
  *
- * checkers by-hand: takes the events from the ring itself, under a lock of atomics. That is right
- * too, but no checker can know it.
+ * checked_reads by-hand: takes the events from the ring itself, under a spin lock. That is correct
+ * too, but the tools cannot see it and must complain.
  */
 #include "helpers.h"
 #include <pthread.h>
@@ -18,7 +18,7 @@
 #define SIZE 4096
 
 static io_context_t ctx;
-/* Guards everything below: a slot belongs to the kernel from its submission to its event. */
+/* Protects all below. The kernel owns a slot from its submission until its event is taken. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct slot {
     struct iocb iocb;
@@ -55,7 +55,7 @@ static void check(struct io_event *event)
         submit(slot);
 }
 
-/* What io_getevents(ctx, 0, 2, events, AT_ONCE) would take. */
+/* Takes what io_getevents(ctx, 0, 2, events, AT_ONCE) would take. */
 static int reap_by_hand(struct io_event *events)
 {
     static atomic_flag lock = ATOMIC_FLAG_INIT;

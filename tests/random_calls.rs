@@ -1,8 +1,8 @@
-//! Random programs of calls give the same answers, and the same events in the same order, by the
-//! raw system calls and over the library.
+//! Random sequences of calls return the same results, and the same events in the same order,
+//! through the raw system calls and through the library.
 //!
-//! The one thing that the original adds to the system calls is modelled here: a poll of an empty
-//! ring is answered with 0, whatever the other arguments are.
+//! One thing that the original adds to the system calls is modelled here: a poll of an empty ring
+//! returns 0, whatever the other arguments are.
 
 mod support;
 
@@ -96,7 +96,7 @@ const UNTOUCHED: i64 = 0x5555;
 
 type Answer = (c_long, Vec<(usize, i64)>);
 
-/// The way a program makes its calls.
+/// How calls are made: by system calls or through the library.
 trait Aio {
     fn setup(&self, nr: c_int, ctx: &mut Context) -> c_long;
     fn destroy(&self, ctx: Context) -> c_long;
@@ -131,9 +131,9 @@ fn negated(answer: c_long) -> c_long {
     }
 }
 
-/// The id, number, head and tail of a ring.
+/// Whether a ring is empty. Its first words are id, nr, head and tail.
 fn is_empty(ctx: Context) -> bool {
-    // SAFETY: a live context of this test, whose ring has no completion on its way.
+    // SAFETY: a live context of this test, with nothing in flight.
     let header = unsafe { ctx.cast::<[u32; 4]>().read_volatile() };
     header[2] == header[3]
 }
@@ -146,8 +146,8 @@ impl SystemCalls {
     }
 }
 
-// SAFETY of all calls: the pointers are this test's, large enough for any number asked for, or bad
-// on purpose, which the kernel finds out.
+// SAFETY of all calls: the pointers are to memory of this test that has room for every number asked
+// for, or they are bad on purpose, which the kernel notices.
 impl Aio for SystemCalls {
     fn setup(&self, nr: c_int, ctx: &mut Context) -> c_long {
         negated(unsafe { libc::syscall(libc::SYS_io_setup, nr, ctx as *mut Context) })
@@ -281,7 +281,7 @@ impl Aio for Library {
 }
 
 thread_local! {
-    /// What io_queue_run has given to the callback.
+    /// What io_queue_run has passed to the callback.
     static CALLED: RefCell<Vec<(u64, i64)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -290,8 +290,8 @@ extern "C" fn callback(_: Context, iocb: u64, res: i64, res2: i64) {
     CALLED.with_borrow_mut(|called| called.push((iocb, res)));
 }
 
-/// One program that runs: its context and requests, which outlive it.
-struct Process<A> {
+/// One of the two sides that are compared: its context and requests, which serve all sequences.
+struct Side<A> {
     aio: A,
     ctx: Context,
     iocbs: Box<[Iocb; ROOM]>,
@@ -299,28 +299,28 @@ struct Process<A> {
     zero: c_int,
 }
 
-impl<A: Aio> Process<A> {
-    fn new(aio: A) -> Process<A> {
+impl<A: Aio> Side<A> {
+    fn new(aio: A) -> Side<A> {
         // SAFETY: a path that is a C string.
         let zero = unsafe { libc::open(c"/dev/zero".as_ptr(), libc::O_RDONLY) };
         assert!(zero >= 0);
-        let mut process = Process {
+        let mut side = Side {
             aio,
             ctx: null_mut(),
             iocbs: Box::default(),
             buffer: Box::new([0; 128]),
             zero,
         };
-        assert_eq!(process.aio.setup(1, &mut process.ctx), 0);
-        process
+        assert_eq!(side.aio.setup(1, &mut side.ctx), 0);
+        side
     }
 
     fn number_of(&self, obj: u64) -> usize {
         (obj as usize - self.iocbs.as_ptr() as usize) / size_of::<Iocb>()
     }
 
-    /// `waiting` is how many completions are there.
-    fn make(&mut self, call: &Call, waiting: usize) -> Answer {
+    /// Makes a call while so many completions are ready.
+    fn perform(&mut self, call: &Call, ready: usize) -> Answer {
         let mut events = [Event {
             res: UNTOUCHED,
             ..Event::default()
@@ -341,11 +341,11 @@ impl<A: Aio> Process<A> {
             tv_sec: 0,
             tv_nsec: 0,
         };
-        // Nobody is there to complete what a call would wait for.
+        // Nothing completes meanwhile, so no call may wait for more than is ready.
         let timeout = |time: Time, min_nr: c_long| match time {
             Time::Zero => &zero,
-            Time::Negative if min_nr <= waiting as c_long => &negative,
-            Time::Forever if min_nr <= waiting as c_long => null(),
+            Time::Negative if min_nr <= ready as c_long => &negative,
+            Time::Forever if min_nr <= ready as c_long => null(),
             _ => &short as *const timespec,
         };
         CALLED.with_borrow_mut(Vec::clear);
@@ -405,7 +405,7 @@ impl<A: Aio> Process<A> {
         (answer, taken)
     }
 
-    fn waiting(&self) -> usize {
+    fn ready(&self) -> usize {
         // SAFETY: a live context of this test, with nothing in flight.
         let header = unsafe { self.ctx.cast::<[u32; 4]>().read_volatile() };
         ((header[3] + header[1] - header[2]) % header[1]) as usize
@@ -413,7 +413,7 @@ impl<A: Aio> Process<A> {
 }
 
 #[test]
-fn by_system_calls_and_over_the_library() {
+fn system_calls_and_library_agree() {
     let system_calls = SystemCalls {
         // asm/unistd_64.h, asm-generic/unistd.h
         pgetevents: if cfg!(target_arch = "x86_64") {
@@ -427,13 +427,10 @@ fn by_system_calls_and_over_the_library() {
         target_arch = "aarch64",
         target_arch = "riscv64"
     )) {
-        return support::skip(
-            "random programs",
-            "the layouts here are those of other machines",
-        );
+        return support::skip("random calls", "the test has no layouts for this machine");
     }
-    let raw = RefCell::new(Process::new(system_calls));
-    let library = RefCell::new(Process::new(Library::open()));
+    let raw = RefCell::new(Side::new(system_calls));
+    let library = RefCell::new(Side::new(Library::open()));
     let cases = match std::env::var_os("LIBAIO_RS_LONG") {
         Some(_) => 20_000,
         None => 300,
@@ -443,22 +440,17 @@ fn by_system_calls_and_over_the_library() {
         failure_persistence: None,
         ..Config::default()
     });
-    let programs = prop::collection::vec(call(), 1..80);
-    let outcome = runner.run(&programs, |program| {
+    let sequences = prop::collection::vec(call(), 1..80);
+    let outcome = runner.run(&sequences, |sequence| {
         let (mut raw, mut library) = (raw.borrow_mut(), library.borrow_mut());
-        // The last program has left events behind.
-        raw.make(&Call::QueueRun, 0);
-        library.make(&Call::QueueRun, 0);
-        for (step, call) in program.iter().enumerate() {
-            let waiting = raw.waiting();
-            prop_assert_eq!(
-                waiting,
-                library.waiting(),
-                "in the ring before step {}",
-                step
-            );
-            let expected = raw.make(call, waiting);
-            let found = library.make(call, waiting);
+        // The last sequence may have left events in the ring.
+        raw.perform(&Call::QueueRun, 0);
+        library.perform(&Call::QueueRun, 0);
+        for (step, call) in sequence.iter().enumerate() {
+            let ready = raw.ready();
+            prop_assert_eq!(ready, library.ready(), "in the ring before step {}", step);
+            let expected = raw.perform(call, ready);
+            let found = library.perform(call, ready);
             prop_assert_eq!(expected, found, "step {}: {:?}", step, call);
         }
         Ok(())

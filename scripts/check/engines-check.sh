@@ -1,0 +1,731 @@
+#!/bin/sh
+# make engines-check: Debian's programs over this library where kernel AIO is refused to them, with
+# LIBAIO_RS_ENGINE=auto, in a disposable Debian 13; MySQL in Debian's newest release. Each writes
+# data and finds it again, and the probe libaio:setup says which rung of src/engine/ladder.rs served
+# it. With arguments: these programs only. The library is the one that `make` builds, or the file
+# $LIBRARY. Bounded to an hour.
+#
+# What is refused, and how, is tests/refuse.c: every call with ENOSYS (as under qemu-user and rr)
+# or EPERM (as in a sandbox); io_setup with EAGAIN for more than so many requests (fs.aio-max-nr);
+# or any call kills, for which LIBAIO_RS_ENGINE is `inline`.
+set -eu
+cd "$(dirname "$0")/../.."
+. scripts/shared/disposable-root.sh
+
+all='fio sysbench qemu lvm stressapptest mariadb ceph mysql'
+# Which Debian a program comes from, and in which packages.
+release() {
+	case $1 in mysql) echo sid ;; *) echo trixie ;; esac
+}
+
+packages() {
+	case $1 in
+	qemu) echo qemu-utils ;;
+	lvm) echo lvm2 ;;
+	mariadb) echo mariadb-server-core mariadb-client-core mariadb-backup ;;
+	ceph) echo ceph-osd ;;
+	mysql) echo mysql-server-core mysql-client-core ;;
+	*) echo "$1" ;;
+	esac
+}
+
+# --- A program under a refusal, and which rung served it.
+
+# Prints each context as it is made: rung, asked, granted, error; in the end, for each rung, the
+# requests that io_submit() took and those of them that the kernel took. A rung of -1 is a context
+# that the library did not make.
+watch_script() {
+	cat <<-SCRIPT
+		BEGIN { printf("watching\n"); }
+		usdt:$1:libaio:setup {
+			printf("setup %d %d %d %d\n", arg3, arg1, arg2, arg4);
+			@rung[pid, arg0] = arg3 + 1;
+		}
+		uprobe:$1:io_submit { @inside[tid] = @rung[pid, arg0] + 1; }
+		tracepoint:syscalls:sys_exit_io_submit /@inside[tid] && args->ret > 0/ {
+			@kernel[@inside[tid] - 2] = sum(args->ret);
+		}
+		uretprobe:$1:io_submit /@inside[tid]/ {
+			if ((int32)retval > 0) { @requests[@inside[tid] - 2] = sum((int32)retval); }
+			delete(@inside[tid]);
+		}
+		END { clear(@rung); clear(@inside); }
+	SCRIPT
+}
+
+watch() {
+	bpftrace -B line "$work/watch.bt" > "$work/watch.log" 2>&1 &
+	watcher=$!
+	until grep -q '^watching' "$work/watch.log"; do
+		kill -0 "$watcher" 2> /dev/null || { cat "$work/watch.log"; return 1; }
+		sleep 0.05
+	done
+}
+
+unwatch() {
+	kill -INT "$watcher"
+	wait "$watcher" || true
+	cat "$work/watch.log" >> "$work/watched"
+}
+
+# refused KIND COMMAND...: runs it in the root over this library.
+refused() {
+	kind=$1 engine=auto
+	shift
+	[ "$kind" != kill ] || engine=inline
+	offline env LD_LIBRARY_PATH=/opt/libaio-rs LIBAIO_RS_ENGINE=$engine refuse "$kind" "$@"
+}
+
+# The same, watched.
+under() {
+	watch || return 1
+	ended=0
+	refused "$@" || ended=$?
+	unwatch
+	return "$ended"
+}
+
+# over_debians KIND COMMAND...: over Debian's libaio.
+over_debians() {
+	offline refuse "$@"
+}
+
+# By the kernel's formula (ioctx_alloc and aio_setup_ring in fs/aio.c): the slots of a ring.
+slots() {
+	least=$(($(getconf _NPROCESSORS_CONF) * 4))
+	[ "$1" -gt "$least" ] || set -- "$least"
+	page=$(getconf PAGESIZE)
+	echo $((((($1 * 2 + 2) * 32 + 32 + page - 1) / page * page - 32) / 32))
+}
+
+# rung_of KIND ASKED: which rung is to serve a context for so many requests.
+rung_of() {
+	limit=${1#limit=}
+	if [ "$limit" = "$1" ] || [ "$limit" = 0 ]; then
+		echo 4
+	elif [ "$2" -le "$limit" ]; then
+		echo 1
+	elif [ "$(slots "$limit")" -ge "$(slots "$2")" ]; then
+		echo 2
+	else
+		echo 3
+	fi
+}
+
+# served KIND RUNG REQUESTS [PART]: every context since the last time was made by the rung that is
+# to make it, and there was one of this rung, which took at least so many requests; all others are
+# of no lower rung. With PART: whether on rung 3 the library itself served a part of them.
+served() {
+	sed -n 's/^\(setup .*\)/\1/p; s/^@\(.*\)\[\(.*\)\]: \(.*\)/\1 \2 \3/p' "$work/watched" |
+		sort | uniq -c | awk '
+			$2 == "setup" { print $2, $3, $4, $5, $6, $1; next }
+			{ for (i = 0; i < $1; i++) sum[$2 " " $3] += $4 }
+			END { for (name in sum) print name, sum[name] }' > "$work/served"
+	: > "$work/watched"
+	echo "served (setup RUNG ASKED GRANTED ERROR TIMES; requests RUNG COUNT; kernel RUNG COUNT):"
+	cat "$work/served"
+	while read -r word rung asked _; do
+		[ "$word" = setup ] || continue
+		if [ "$rung" != "$(rung_of "$1" "$asked")" ]; then
+			echo "$asked requests are for rung $(rung_of "$1" "$asked")"
+			return 1
+		fi
+	done < "$work/served"
+	awk -v rung="$2" -v least="$3" -v part="${4-}" '
+		$1 == "setup" && $2 > rung { wrong = 1 }
+		$1 == "requests" && ($2 < 1 || $2 > rung) { wrong = 1 }
+		$1 == "requests" && $2 == rung { requests = $3 }
+		$1 == "kernel" && $2 == rung { kernel = $3 }
+		END {
+			if (rung < 3) late = kernel != requests
+			if (rung == 3 && part == "part") late = kernel <= 0 || kernel >= requests
+			if (rung == 3 && part == "none") late = kernel != requests
+			if (rung == 4) late = kernel > 0
+			if (late) print "of", requests, "requests, the kernel took", kernel + 0
+			exit wrong || late || requests < least
+		}' "$work/served"
+}
+
+# --- fio
+
+fio_run() {
+	kind=$1 least=$2
+	shift 2
+	rm -f "$root"/srv/fio.*
+	set -- fio --name=fio --directory=/srv --ioengine=libaio --rw=randwrite --bs=4k --size=8m \
+		--verify=crc32c --verify_fatal=1 "$@"
+	under "$kind" "$@" || return 1
+	served "$kind" "$(rung_of "$kind" "$depth")" "$least" "$part" || return 1
+	# Again, from the page cache's point of view too: what is in the files.
+	over_debians limit=65536 "$@" --ioengine=psync --verify_only
+}
+
+# fio_mode NAME DEPTH REQUESTS OPTION...: with each refusal that is one for this depth. Each request
+# is written once and verified once; on the third rung, for that depth, more than the ring holds.
+fio_mode() {
+	mode=$1 depth=$2 requests=$3
+	shift 3
+	for kind in enosys eperm limit=0 limit=8 kill; do
+		rung=$(rung_of "$kind" "$depth") part=
+		[ "$rung" != 1 ] || continue
+		[ "$rung" != 3 ] || part=part
+		check "$mode, $kind: rung $rung, and its data are right" \
+			fio_run "$kind" "$requests" --iodepth="$depth" "$@"
+	done
+}
+
+works_fio() {
+	set -- --iodepth_batch_submit=64 --iodepth_batch_complete_min=4 \
+		--iodepth_batch_complete_max=64
+	fio_mode 'depth 1, O_DIRECT' 1 4096 --direct=1
+	fio_mode 'depth 1, fdatasync' 1 4096 --direct=0 --fdatasync=128
+	fio_mode 'depth 32, fsync, batches' 32 4096 --direct=0 --fsync=128 "$@"
+	fio_mode 'depth 32, O_DIRECT, priorities' 32 4096 --direct=1 --cmdprio_percentage=50 \
+		--cmdprio_class=2
+	fio_mode 'depth 32, O_DIRECT, reaps by itself, 4 threads' 32 16384 --direct=1 --thread \
+		--userspace_reap=1 --numjobs=4 "$@"
+	fio_mode 'depth 2048, O_DIRECT, reaps by itself' 2048 4096 --direct=1 --userspace_reap=1 "$@"
+	fio_mode 'depth 2048, 4 processes' 2048 16384 --direct=0 --numjobs=4
+	fio_mode 'depth 2048, O_DIRECT, sizes mixed' 2048 500 --direct=1 --bsrange=4k-64k "$@"
+	check "a changed byte is noticed" fio_notices
+	check "over Debian's libaio it does not work" fails over_debians enosys fio --name=fio \
+		--directory=/srv --ioengine=libaio --rw=read --bs=4k --size=8m
+}
+
+fio_notices() {
+	set -- enosys fio --name=fio --directory=/srv --ioengine=libaio --rw=randwrite --bs=4k \
+		--size=8m --iodepth=32 --direct=1 --verify=crc32c --verify_fatal=1
+	rm -f "$root"/srv/fio.*
+	refused "$@" --do_verify=0 || return 1
+	refused "$@" --verify_only || return 1
+	printf x | dd of="$root/srv/fio.0.0" bs=1 seek=4000000 conv=notrunc status=none
+	fails refused "$@" --verify_only || return 1
+	grep 'verify failed' "$work/failure"
+}
+
+# A command that is to fail, by itself.
+fails() {
+	ended=0
+	"$@" > "$work/failure" 2>&1 || ended=$?
+	cat "$work/failure"
+	[ "$ended" != 0 ] && [ "$ended" != 124 ] && [ "$ended" != 137 ]
+}
+
+# --- sysbench
+
+sysbench_writes() {
+	kind=$1
+	rm -f "$root"/srv/test_file.*
+	set -- sysbench fileio --file-num=4 --file-total-size=16M --file-block-size=4096 --threads=2 \
+		--file-io-mode=async --file-async-backlog=2048 --validate=on
+	sysbench_run offline "$@" prepare || return 1
+	sysbench_run under "$kind" "$@" --file-test-mode=rndrw --file-fsync-freq=1000 --time=30 \
+		--events=20000 run || return 1
+	rung=$(rung_of "$kind" 2048) part=
+	[ "$rung" != 3 ] || part=part
+	served "$kind" "$rung" 15000 "$part" || return 1
+	sysbench_run under "$kind" "$@" --file-test-mode=seqrd --time=0 --events=4096 run || return 1
+	served "$kind" "$rung" 3000 || return 1
+	# And over the calls of a time before.
+	sysbench_run offline "$@" --file-io-mode=sync --file-test-mode=seqrd --time=0 \
+		--events=4096 run
+}
+
+works_sysbench() {
+	for kind in enosys eperm limit=0 limit=8 kill; do
+		check "$kind: its blocks are right" sysbench_writes "$kind"
+	done
+	check "over Debian's libaio it does not work" fails over_debians enosys sysbench fileio \
+		--file-num=4 --file-total-size=16M --file-io-mode=async --file-test-mode=seqrd run
+}
+
+# --- QEMU's tools. They ask for 1024 and give every request an eventfd.
+
+# qemu KIND REQUESTS COMMAND...: without a context they would go on with threads, and say so.
+qemu() {
+	kind=$1 requests=$2
+	shift 2
+	rung=$(rung_of "$kind" 1024) part=
+	[ "$rung" != 3 ] || part=none
+	under "$kind" "$@" > "$work/qemu.log" 2>&1 || { cat "$work/qemu.log"; return 1; }
+	tail -n 3 "$work/qemu.log"
+	! grep 'falling back' "$work/qemu.log" || return 1
+	served "$kind" "$rung" "$requests" "$part"
+}
+
+qemu_image() {
+	echo "driver=$1,file.driver=file,file.aio=native,file.cache.direct=on,file.filename=$2"
+}
+
+# Four times over the whole image, with more in flight than a small ring has room for.
+qemu_bench() {
+	head -c 16M /dev/urandom > "$root/srv/image"
+	qemu "$1" 16384 qemu-img bench -n -i native -t none -f raw -w --pattern=90 -d 512 -s 4096 \
+		-c 16384 --flush-interval=512 image || return 1
+	qemu "$1" 8000 qemu-img bench -n -i native -t none -f raw -d 512 -s 4096 -c 8192 image ||
+		return 1
+	found=$(tr -d Z < "$root/srv/image" | wc -c)
+	echo "bytes that are not the pattern: $found"
+	[ "$found" = 0 ]
+}
+
+qemu_convert() {
+	head -c 32M /dev/urandom > "$root/srv/image"
+	offline qemu-img create -q -f qcow2 disk 32M || return 1
+	offline qemu-img create -q -f raw back 32M || return 1
+	qemu "$1" 16 qemu-img convert -n -W -m 16 --image-opts --target-image-opts \
+		"$(qemu_image raw image)" "$(qemu_image qcow2 disk)" || return 1
+	qemu "$1" 16 qemu-img convert -n -W -m 16 --image-opts --target-image-opts \
+		"$(qemu_image qcow2 disk)" "$(qemu_image raw back)" || return 1
+	offline qemu-img check disk || return 1
+	cmp "$root/srv/image" "$root/srv/back"
+}
+
+# 400 requests with a pattern each, all in flight, then each pattern read back; of patterns that are
+# wrong qemu-io says so, but ends with status 0.
+qemu_patterns() {
+	truncate -s 32M "$root/srv/image"
+	{
+		qemu_io_commands write 1
+		echo aio_flush
+		qemu_io_commands read 1
+		echo aio_flush
+	} > "$root/srv/commands"
+	qemu "$1" 800 sh -c 'qemu-io -n -i native -f raw image < commands' || return 1
+	[ "$(grep -c '36 KiB, 1 ops' "$work/qemu.log")" = 800 ] || return 1
+	! grep -i failed "$work/qemu.log" || return 1
+	{ qemu_io_commands read 2; echo aio_flush; } > "$root/srv/commands"
+	qemu "$1" 400 sh -c 'qemu-io -n -i native -f raw image < commands' || return 1
+	grep -c 'Pattern verification failed' "$work/qemu.log"
+}
+
+qemu_io_commands() {
+	for n in $(seq 0 399); do
+		echo "aio_$1 -P $(((n + $2) % 251 + 1)) $((n * 36))k 36k"
+	done
+}
+
+works_qemu() {
+	for kind in enosys eperm limit=0 limit=8 kill; do
+		check "$kind: qemu-img bench writes its pattern everywhere" qemu_bench "$kind"
+		check "$kind: what qemu-img converts, there and back, is the same" qemu_convert "$kind"
+		check "$kind: qemu-io finds its patterns" qemu_patterns "$kind"
+	done
+}
+
+# --- LVM, as in scripts/check/sources-check.sh: two block devices, no udev, nothing activated.
+
+lvm() {
+	kind=$1
+	shift
+	under "$kind" env LVM_SYSTEM_DIR=/srv/lvm LVM_SUPPRESS_FD_WARNINGS=1 DM_DISABLE_UDEV=1 \
+		lvm "$@" --driverloaded n > "$work/lvm.log" 2>&1 || { cat "$work/lvm.log"; return 1; }
+	cat "$work/lvm.log"
+	served "$kind" "$(rung_of "$kind" 256)" 1
+}
+
+lvm_volumes() {
+	lvm "$1" pvcreate --yes "$disk" "$disk2" || return 1
+	lvm "$1" vgcreate group "$disk" "$disk2" || return 1
+	lvm "$1" lvcreate --activate n --zero n --wipesignatures n --yes --size 8M --name data group ||
+		return 1
+	lvm "$1" lvcreate --activate n --zero n --wipesignatures n --yes --size 16M --stripes 2 \
+		--name wide group || return 1
+	lvm "$1" vgck group || return 1
+	lvm "$1" lvs --noheadings --units m --nosuffix -o lv_name,lv_size,stripes group || return 1
+	found=$(awk '$3 ~ /^[0-9]+$/ { print $1, int($2), $3 }' "$work/lvm.log" | sort | tr '\n' ';')
+	[ "$found" = 'data 8 1;wide 16 2;' ] || return 1
+	# What stands there: the label, and the volumes' names in plain text, on both devices.
+	for device in "$disk" "$disk2"; do
+		[ "$(dd "if=$device" bs=1 skip=512 count=8 status=none)" = LABELONE ] || return 1
+		dd "if=$device" bs=1M count=1 status=none | grep -aq '^wide {' || return 1
+	done
+	lvm "$1" vgremove --yes --force group || return 1
+	lvm "$1" pvremove --yes "$disk" "$disk2" || return 1
+	for device in "$disk" "$disk2"; do
+		[ "$(dd "if=$device" bs=1 skip=512 count=8 status=none | tr -d '\0')" = '' ] || return 1
+	done
+}
+
+works_lvm() {
+	for device in "$disk" "$disk2"; do
+		mknod -m 600 "$root$device" b "$(stat -c %Hr "$device")" "$(stat -c %Lr "$device")"
+	done
+	mkdir -p "$root/srv/lvm"
+	cat > "$root/srv/lvm/lvm.conf" <<-CONF
+		devices {
+			filter = [ "a|^$disk\$|", "a|^$disk2\$|", "r|.*|" ]
+			global_filter = [ "a|^$disk\$|", "a|^$disk2\$|", "r|.*|" ]
+			obtain_device_list_from_udev = 0
+			external_device_info_source = "none"
+			use_devicesfile = 0
+		}
+		activation { udev_sync = 0 udev_rules = 0 monitoring = 0 }
+		global { use_lvmpolld = 0 event_activation = 0 use_aio = 1 }
+		backup { backup = 0 archive = 0 }
+	CONF
+	for kind in enosys eperm limit=0 limit=8 kill; do
+		check "$kind: volumes are made, found and removed" lvm_volumes "$kind"
+	done
+}
+
+# --- stressapptest, which asks for 5: so it meets the limit of 1 only.
+
+stressapptest_runs() {
+	truncate -s 64M "$root/srv/stress.disk"
+	under "$1" stressapptest -s 5 -M 64 -m 1 -d stress.disk > "$work/stress.log" 2>&1 || {
+		cat "$work/stress.log"
+		return 1
+	}
+	cat "$work/stress.log"
+	grep 'Status: PASS' "$work/stress.log" && served "$1" "$(rung_of "$1" 5)" 10
+}
+
+works_stressapptest() {
+	for kind in enosys eperm limit=0 limit=1 kill; do
+		check "$kind: its disk test passes" stressapptest_runs "$kind"
+	done
+}
+
+# --- Ceph's BlueStore. Without kernel AIO it does not start; it asks for 1024.
+
+ceph() {
+	kind=$1
+	shift
+	rung=$(rung_of "$kind" 1024)
+	under "$kind" "$@" > "$work/ceph.log" 2>&1 || { tail -n 30 "$work/ceph.log"; return 1; }
+	tail -n 2 "$work/ceph.log"
+	served "$kind" "$rung" 1
+}
+
+ceph_object() {
+	echo "[\"meta\",{\"oid\":\"$1\",\"key\":\"\",\"snapid\":0,\"hash\":0,\"pool\":-1,$(
+		)\"namespace\":\"\",\"max\":0}]"
+}
+
+# An empty store, objects that go in and come out again, and a check of every checksum.
+ceph_stores() {
+	rm -rf "$root/srv/osd"
+	mkdir "$root/srv/osd"
+	ceph "$1" ceph-osd -i 0 --mkfs --osd-data /srv/osd --no-mon-config || return 1
+	for object in one two; do
+		head -c 6000000 /dev/urandom > "$root/srv/$object"
+		ceph "$1" ceph-objectstore-tool --no-mon-config --data-path /srv/osd \
+			"$(ceph_object $object)" set-bytes "$object" || return 1
+	done
+	for object in one two; do
+		rm -f "$root/srv/back"
+		ceph "$1" ceph-objectstore-tool --no-mon-config --data-path /srv/osd \
+			"$(ceph_object $object)" get-bytes back || return 1
+		cmp "$root/srv/$object" "$root/srv/back" || return 1
+	done
+	ceph "$1" ceph-bluestore-tool fsck --deep 1 --path /srv/osd || return 1
+	grep 'fsck success' "$work/ceph.log" || return 1
+	# Over Debian's libaio and kernel AIO too.
+	offline ceph-bluestore-tool fsck --deep 1 --path /srv/osd 2>&1 | grep 'fsck success'
+}
+
+ceph_needs_it() {
+	rm -rf "$root/srv/osd"
+	mkdir "$root/srv/osd"
+	fails over_debians "$1" ceph-osd -i 0 --mkfs --osd-data /srv/osd --no-mon-config || return 1
+	grep 'io_setup(2) failed' "$work/failure"
+}
+
+works_ceph() {
+	mkdir -p "$root/etc/ceph"
+	cat > "$root/etc/ceph/ceph.conf" <<-CONF
+		[global]
+		fsid = 8a5a2e33-a1f0-4c5a-9a3e-2d3d1d0a6a01
+		auth_cluster_required = none
+		auth_service_required = none
+		auth_client_required = none
+		osd_objectstore = bluestore
+		bluestore_block_size = 536870912
+		log_file =
+		log_to_stderr = true
+	CONF
+	for kind in enosys eperm limit=0 limit=8 kill; do
+		[ "$kind" = kill ] ||
+			check "$kind: over Debian's libaio there is no store" ceph_needs_it "$kind"
+		check "$kind: BlueStore keeps its objects" ceph_stores "$kind"
+	done
+}
+
+# --- Database servers: without a network, and with so little memory that pages go to disk and back.
+
+# How $database is called: its server, its client.
+sql() {
+	offline "$client" --no-defaults --user=root --socket=/srv/server.sock --batch \
+		--skip-column-names --execute "$1"
+}
+
+# server HOW...: starts it by that command, and waits.
+server() {
+	: > "$work/server.log"
+	rm -f "$root/srv/server.pid"
+	# shellcheck disable=SC2086 # words
+	"$@" "$daemon" --no-defaults --user=root --datadir=/srv/data --tmpdir=/tmp \
+		--socket=/srv/server.sock --pid-file=/srv/server.pid --skip-networking \
+		--innodb-flush-method=O_DIRECT --innodb-buffer-pool-size=6M --innodb-use-native-aio=1 \
+		$server_options > "$work/server.log" 2>&1 &
+	server=$!
+	for _ in $(seq 600); do
+		! grep -q 'ready for connections' "$work/server.log" || return 0
+		kill -0 "$server" 2> /dev/null || break
+		sleep 0.1
+	done
+	cat "$work/server.log"
+	return 1
+}
+
+kill_server() {
+	kill -KILL "$(cat "$root/srv/server.pid")"
+	wait "$server" || true
+}
+
+stop_server() {
+	sql SHUTDOWN || return 1
+	wait "$server" || { cat "$work/server.log"; return 1; }
+}
+
+writers='1 2 3 4'
+
+# Rows one after the other, each in a transaction of its own; a number in the output of a writer is
+# that of a row that was committed.
+write_rows() {
+	for writer in $writers; do
+		awk -v writer="$writer" 'BEGIN {
+			for (id = 1; id <= 20000; id++) {
+				body = "REPEAT(MD5(" writer * 100000 + id "), 50)"
+				printf "INSERT INTO rows_of.data VALUES (%d, %d, %s, UNHEX(MD5(%s)));",
+					writer, id, body, body
+				printf " SELECT %d;\n", id
+			}
+		}' > "$root/srv/writer.$writer"
+		offline sh -c "exec $client --no-defaults --user=root --socket=/srv/server.sock --batch \
+			--skip-column-names --unbuffered < writer.$writer > committed.$writer 2> /dev/null" &
+	done
+	for _ in $(seq 300); do
+		sleep 0.1
+		[ "$(cat "$root"/srv/committed.* 2> /dev/null | wc -l)" -lt 2000 ] || return 0
+	done
+	cat "$work/server.log"
+	return 1
+}
+
+# Every row that was committed is there and right, there is no gap, and at most the one that was
+# under way comes on top.
+rows_are_there() {
+	sql 'SELECT writer, COUNT(*), MAX(id), SUM(UNHEX(MD5(body)) = sum)
+		FROM rows_of.data GROUP BY writer ORDER BY writer' > "$work/rows" || return 1
+	for writer in $writers; do
+		committed=$(tail -n 1 "$root/srv/committed.$writer")
+		echo "writer $writer: $committed committed; rows, last one, right ones:" \
+			"$(sed -n "s/^$writer	//p" "$work/rows")"
+		awk -v writer="$writer" -v committed="$committed" '
+			$1 == writer { right = $2 == $3 && $2 == $4 && $2 >= committed && $2 <= committed + 1 }
+			END { exit !(right && committed > 50) }' "$work/rows" || return 1
+	done
+	sql 'CHECK TABLE rows_of.data EXTENDED' | grep -w OK
+}
+
+# rows_stay HOW...: servers that are started by that command: one is killed under its writers, and
+# the next one has all rows.
+rows_stay() {
+	rm -rf "$root/srv/data" "$root"/srv/committed.*
+	mkdir "$root/srv/data"
+	cp -a "$root/srv/new/." "$root/srv/data"
+	server "$@" || return 1
+	sql 'CREATE DATABASE rows_of; CREATE TABLE rows_of.data (writer INT, id INT,
+		body VARBINARY(2000), sum BINARY(16), PRIMARY KEY (writer, id),
+		KEY (sum)) ENGINE=InnoDB' || return 1
+	write_rows || return 1
+	kill_server
+	# The clients that have lost their server end.
+	wait_for_writers
+	cp "$work/server.log" "$work/first.log"
+	server "$@" || return 1
+	rows_are_there || return 1
+	sql 'SELECT COUNT(*) FROM rows_of.data' || return 1
+	stop_server || return 1
+	in_root "$innochecksum" /srv/data/rows_of/data.ibd
+}
+
+wait_for_writers() {
+	for writer in $writers; do
+		for _ in $(seq 100); do
+			pgrep -f "writer.$writer\$" > /dev/null 2>&1 || break
+			sleep 0.1
+		done
+	done
+}
+
+# A server that a check has left, because it failed.
+end_server() {
+	[ ! -e "$root/srv/server.pid" ] || kill_server 2> /dev/null || true
+	wait
+}
+
+# --- MariaDB, which takes events by the system call, so that rungs 3 and 4 are not for it: it does
+# what it does over Debian's libaio.
+
+# What a server said about AIO.
+said() {
+	sed -n 's/^[0-9-]* *[0-9:]* [0-9]* \(.*\(AIO\|aio\|io_setup\).*\)/\1/p' \
+		"$work/first.log" "$work/server.log"
+}
+
+mariadb_story() {
+	: > "$work/first.log"
+	if rows_stay "$@" > "$work/story.log" 2>&1; then
+		echo "all rows are there"
+	else
+		echo "rows are missing, or the server does not work"
+		end_server
+	fi
+	said
+}
+
+mariadb_is_the_same() {
+	like=$1
+	[ "$1" != kill ] || like=enosys
+	mariadb_story over_debians "$like" > "$work/theirs"
+	mv "$work/story.log" "$work/their.log"
+	watch || return 1
+	mariadb_story refused "$1" > "$work/ours"
+	unwatch
+	if ! same "$work/theirs" "$work/ours"; then
+		tail -n 30 "$work/story.log"
+		return 1
+	fi
+	cat "$work/ours" "$work/story.log"
+	grep -q 'all rows are there' "$work/ours" || return 1
+	mariadb_is_spared
+}
+
+# Whatever the ladder made was the kernel's ring as asked for, or nothing; and it was asked.
+mariadb_is_spared() {
+	sort "$work/watched" | uniq -c | tee "$work/served"
+	: > "$work/watched"
+	grep -q setup "$work/served" && ! grep -E 'setup [34]|requests\[[34]\]' "$work/served"
+}
+
+mariadb_backs_up() {
+	rows_stay offline env || return 1
+	server offline env || return 1
+	for kind in enosys eperm limit=0 kill; do
+		rm -rf "$root/srv/backup"
+		refused "$kind" mariadb-backup --no-defaults --backup --user=root \
+			--socket=/srv/server.sock --datadir=/srv/data --target-dir=/srv/backup \
+			--innodb-use-native-aio=1 ${server_aio:+"$server_aio"} || return 1
+		watch || return 1
+		ended=0
+		refused "$kind" mariadb-backup --no-defaults --prepare --target-dir=/srv/backup \
+			--innodb-use-native-aio=1 ${server_aio:+"$server_aio"} || ended=$?
+		unwatch
+		[ "$ended" = 0 ] || return 1
+		mariadb_is_spared || return 1
+	done
+	stop_server || return 1
+	rm -rf "$root/srv/data"
+	mv "$root/srv/backup" "$root/srv/data"
+	server offline env || return 1
+	rows_are_there || return 1
+	stop_server
+}
+
+works_mariadb() {
+	daemon=mariadbd client=mariadb innochecksum=innochecksum server_aio=--innodb-linux-aio=aio
+	server_options="--innodb-log-file-size=16M $server_aio"
+	mkdir "$root/srv/new"
+	quiet offline mariadb-install-db --no-defaults --user=root --datadir=/srv/new \
+		--auth-root-authentication-method=normal --skip-name-resolve
+	for kind in enosys eperm limit=0 limit=8 kill; do
+		check "$kind: as over Debian's libaio, and its rows are there" \
+			mariadb_is_the_same "$kind"
+		end_server
+	done
+	check "mariadb-backup makes its copy, and the copy has all rows" mariadb_backs_up
+	end_server
+}
+
+# --- MySQL
+
+mysql_keeps_its_rows() {
+	watch || return 1
+	ended=0
+	rows_stay refused "$1" || ended=1
+	unwatch
+	[ "$ended" = 0 ] || return 1
+	! grep -i 'native aio' "$work/first.log" "$work/server.log" || return 1
+	served "$1" "$(rung_of "$1" 256)" 1000
+}
+
+works_mysql() {
+	daemon=mysqld client=mysql innochecksum=innochecksum
+	server_options='--innodb-redo-log-capacity=16M --skip-log-bin --mysqlx=0'
+	quiet offline mysqld --no-defaults --initialize-insecure --user=root --datadir=/srv/new
+	for kind in enosys eperm limit=0 limit=8 kill; do
+		check "$kind: after a kill, its rows are there" mysql_keeps_its_rows "$kind"
+		end_server
+	done
+}
+
+# --- All of them
+
+inside() {
+	suite=$1 work=$2 disk=$3 disk2=$4
+	shift 4
+	mount -t tracefs tracefs /sys/kernel/tracing
+	enter_root "$suite" "$work"
+	mkdir -p "$root/opt/libaio-rs"
+	cp "$LIBRARY" "$root/opt/libaio-rs/libaio.so.1"
+	# As programs in Debian 13 and later ask for it.
+	ln -s libaio.so.1 "$root/opt/libaio-rs/libaio.so.1t64"
+	cp build/refuse "$root/usr/local/bin/refuse"
+	watch_script "$root/opt/libaio-rs/libaio.so.1" > "$work/watch.bt"
+	: > "$work/watched"
+	for name; do
+		[ "$(release "$name")" = "$suite" ] || continue
+		stage=$name
+		# shellcheck disable=SC2046 # one word each
+		if ! apt_install $(packages "$name") > "$work/log" 2>&1; then
+			grep -E '^(E|Err|W):' "$work/log" | sed 's/^/        /' | tail -n 3
+			skip "the archive does not have all of it"
+			continue
+		fi
+		# shellcheck disable=SC2016,SC2046 # dpkg-query's variable; one word each
+		stage="$name $(in_root dpkg-query -W -f '${Version}\n' $(packages "$name") | head -n 1)"
+		"works_$name"
+		rm -rf "${root:?}"/srv/*
+	done
+}
+
+if [ "${1-}" = --inside ]; then
+	shift
+	inside "$@"
+	exit
+fi
+require_root_on_debian
+command -v bpftrace > /dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+	--no-install-recommends -o DPkg::Lock::Timeout=600 bpftrace > /dev/null
+LIBRARY=$(realpath "${LIBRARY:-build/libaio.so.1.0.2}")
+export LIBRARY
+begin
+${CC:-cc} -O2 -static -o build/refuse tests/refuse.c
+# shellcheck disable=SC2086 # one word each
+[ $# -gt 0 ] || set -- $all
+make_loops 64M 64M
+for suite in trixie sid; do
+	for name; do
+		[ "$(release "$name")" = "$suite" ] || continue
+		make_root "$suite"
+		# shellcheck disable=SC2086 # one word each
+		confined 3600 "$suite" "$work" $loops "$@"
+		rm -rf --one-file-system "$work/root"
+		break
+	done
+done
+uname -sr
+conclude
