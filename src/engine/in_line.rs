@@ -143,7 +143,7 @@ impl Engine for InLine {
 /// # Safety
 /// As [`Engine::submit`].
 #[inline(never)]
-pub unsafe fn submit_all(inside: &Inside, nr: c_long, iocbs: *mut *mut iocb) -> Result {
+unsafe fn submit_all(inside: &Inside, nr: c_long, iocbs: *mut *mut iocb) -> Result {
     let proven = &mut Proven::new();
     for i in 0..nr {
         let at = iocbs.wrapping_add(i as usize);
