@@ -41,7 +41,7 @@ pub fn map_ring(maxevents: u32) -> core::result::Result<(usize, usize, u32), Err
     let page = machine::page_size();
     let (length, slots) = aio_ring::size_for(maxevents, machine::cpus(), page);
     let address = memory::map(length)?;
-    memory::name(address, length, c"libaio-rs events");
+    memory::name_and_wipe_on_fork(address, length, c"libaio-rs events");
     // SAFETY: new pages, of that length.
     unsafe { Memory::start(address, slots) };
     Ok((address, length, slots))

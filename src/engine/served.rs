@@ -193,7 +193,7 @@ impl Entry {
     }
 
     fn is_ours(&self) -> bool {
-        WIPED.load(Relaxed) || self.process.load(Relaxed) == memory::process()
+        WIPED.load(Relaxed) || self.process.load(Relaxed) == memory::process_id()
     }
 
     /// Takes the entry for a new context, if it is free, or another process's.
@@ -278,7 +278,7 @@ pub fn add(new: &New) -> bool {
         return false;
     };
     IS_USED.store(true, Relaxed);
-    entry.process.store(memory::process(), Relaxed);
+    entry.process.store(memory::process_id(), Relaxed);
     entry.generation.fetch_add(1, Relaxed);
     entry.memory.store(new.memory, Relaxed);
     entry.length.store(new.length, Relaxed);
@@ -447,7 +447,7 @@ impl Inside {
 
     /// Gives it back.
     pub fn give_back(&self) {
-        self.entry.events().give_back();
+        self.entry.events().unreserve();
     }
 
     /// Adds an event, for which there is room.
@@ -522,7 +522,7 @@ pub fn sleep(
         return Err(Errno::EINVAL);
     };
     let memory = inside.memory();
-    let value = entry.events().expect(needed, || memory.unread());
+    let value = entry.events().prepare_to_wait(needed, || memory.unread());
     inside.leave();
     match value {
         // The word is in the table, which stays.
