@@ -58,16 +58,29 @@ watch() {
 	bpftrace -B line "$work/watch.bt" > "$work/watch.log" 2>&1 &
 	watcher=$!
 	# Probes are attached one after the other, in the order of the script or against it.
-	until grep -q '^first' "$work/watch.log" && grep -q '^last' "$work/watch.log"; do
-		kill -0 "$watcher" 2> /dev/null || { cat "$work/watch.log"; return 1; }
+	for _ in $(seq 200); do
+		! grep -q '^first' "$work/watch.log" || ! grep -q '^last' "$work/watch.log" || return 0
 		sleep 0.05
 	done
+	echo "bpftrace does not watch:"
+	cat "$work/watch.log"
+	end_watcher
+	return 1
 }
 
 unwatch() {
-	kill -INT "$watcher"
-	wait "$watcher" || true
+	kill -INT "$watcher" 2> /dev/null || true
+	end_watcher
 	grep -v 'is watched$' "$work/watch.log" >> "$work/watched"
+}
+
+# It has ten seconds to end by itself.
+end_watcher() {
+	(sleep 10 && kill -KILL "$watcher") > /dev/null 2>&1 &
+	killer=$!
+	wait "$watcher" || true
+	kill "$killer" 2> /dev/null || true
+	wait "$killer" || true
 }
 
 # refused KIND COMMAND...: runs it in the root over this library.
