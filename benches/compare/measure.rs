@@ -234,34 +234,36 @@ struct Server {
     name: &'static str,
     /// What tests/refuse.c refuses to it, if it is started by that.
     refused: Option<&'static str>,
-    /// `LIBAIO_RS_ENGINE`.
-    engine: &'static str,
+    /// `LIBAIO_RS_ENGINE`, over this library; None is the original.
+    engine: Option<&'static str>,
 }
 
-const fn server(name: &'static str, engine: &'static str) -> Server {
-    Server {
-        name,
-        refused: None,
-        engine,
-    }
-}
-
-/// A filter takes time in every system call. Only rung 3 needs one: so it is compared with kernel
-/// AIO under a filter that refuses as good as nothing.
+/// A filter takes time in every system call. Only rung 3 needs one: so it is compared with the
+/// original under a filter that refuses as good as nothing.
 const SERVERS: [Server; 4] = [
-    server("kernel", "kernel"),
-    server("rung 4", "inline"),
     Server {
-        refused: Some("limit=1000000"),
-        ..server("filtered", "kernel")
+        name: "original",
+        refused: None,
+        engine: None,
     },
     Server {
+        name: "rung 4",
+        refused: None,
+        engine: Some("inline"),
+    },
+    Server {
+        name: "filtered",
+        refused: Some("limit=1000000"),
+        engine: None,
+    },
+    Server {
+        name: "rung 3",
         refused: Some("limit=62"),
-        ..server("rung 3", "auto")
+        engine: Some("auto"),
     },
 ];
 
-/// fio over this library alone, with each server of contexts: as [`fio`].
+/// fio over what serves contexts: as [`fio`].
 pub fn fio_engines(plan: &Plan, place: &Path) -> (Vec<Row>, Vec<Row>) {
     let (mut rows, mut cpu) = (Vec::new(), Vec::new());
     if !has("fio") {
@@ -287,10 +289,16 @@ pub fn fio_engines(plan: &Plan, place: &Path) -> (Vec<Row>, Vec<Row>) {
                             Some(what) => refuse(what, Path::new("fio")),
                             None => Command::new("fio"),
                         };
-                        fio.env("LIBAIO_RS_ENGINE", server.engine);
-                        let length = if round > 0 { "300ms" } else { "50ms" };
+                        let library = match server.engine {
+                            Some(engine) => {
+                                fio.env("LIBAIO_RS_ENGINE", engine);
+                                ours()
+                            }
+                            None => plan.original,
+                        };
+                        let length = if round > 0 { "250ms" } else { "50ms" };
                         let (operations, time) =
-                            one_fio(&mut fio, ours(), &file, pattern, direct, depth, length);
+                            one_fio(&mut fio, library, &file, pattern, direct, depth, length);
                         let way = server.name;
                         if round > 0 {
                             Row::add(&mut rows, &name, way, operations);
