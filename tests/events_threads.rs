@@ -102,7 +102,7 @@ mod sys {
 use abi::{io_context_t, io_event};
 use aio_ring::Memory;
 use events::{Events, Word};
-use served::{Inside, New};
+use served::{ContextRef, New};
 use std::alloc::{alloc_zeroed, dealloc, Layout};
 use std::ptr::null_mut;
 use std::sync::atomic::Ordering::{self, Acquire, Relaxed, Release};
@@ -205,8 +205,8 @@ impl InTable {
             memory: address,
             length: layout().size(),
             capacity: CAPACITY,
-            most: SLOTS,
-            slots: 0,
+            nr_events: SLOTS,
+            kernel_slots: 0,
         };
         assert!(served::add(&new));
         self.current.store(address, Release);
@@ -223,29 +223,29 @@ impl InTable {
         assert!(served::remove(entry, context));
     }
 
-    fn enter(&self) -> Option<Inside> {
+    fn enter(&self) -> Option<ContextRef> {
         let context = self.context();
-        Inside::enter(served::find(context)?, context)
+        ContextRef::get(served::find(context)?, context)
     }
 }
 
 impl Context for InTable {
     fn submit(&self, event: io_event) -> Option<bool> {
-        let inside = self.enter()?;
-        let has_room = inside.reserve().is_ok();
+        let context = self.enter()?;
+        let has_room = context.reserve().is_ok();
         if has_room {
             pause(); // while the request is carried out
-            inside.append(event);
+            context.append(event);
         }
-        inside.leave();
+        context.put();
         Some(has_room)
     }
 
     fn take(&self, events: &mut [io_event; ROOM], count: u32) -> Option<u32> {
-        let inside = self.enter()?;
+        let context = self.enter()?;
         // SAFETY: there is room.
-        let taken = unsafe { inside.take(events.as_mut_ptr(), count) };
-        inside.leave();
+        let taken = unsafe { context.take(events.as_mut_ptr(), count) };
+        context.put();
         Some(taken)
     }
 

@@ -1,9 +1,9 @@
-//! A context without the kernel: memory shaped like a ring, and every request carried out inside
-//! io_submit(), where the kernel's AIO carries out buffered I/O too. There is no thread, so nothing
-//! is in flight when io_submit() returns.
+//! The engine of contexts without the kernel. The handle is the address of a ring in the library's
+//! memory. Every request is carried out inside io_submit(), where kernel AIO carries out buffered
+//! I/O, too. There is no thread, so no request is in flight when io_submit() returns.
 
 use super::request;
-use super::served::{self, Entry, Inside, New};
+use super::served::{self, ContextRef, Entry, New};
 use super::{machine, Engine, GetEvents, Wanted};
 use crate::abi::{io_context_t, io_event, iocb};
 use crate::address::is_plausible;
@@ -11,55 +11,54 @@ use crate::aio_ring::{self, Memory};
 use crate::errno::{Errno, Result};
 use crate::sys::futex;
 use crate::sys::memory;
-use crate::sys::user_memory::Proven;
+use crate::sys::user_memory::Checked;
 use crate::timeout::Timeout;
 use core::mem::size_of;
 use core::sync::atomic::{fence, Ordering};
 use libc::{c_int, c_long};
 
-/// The most that the kernel takes: 0x10000000 bytes of events, after doubling.
-const MOST: u32 = 0x1000_0000 / 32 / 2;
+/// The most requests that the kernel accepts: twice as many events fill 0x10000000 bytes.
+const MAX_EVENTS: u32 = 0x1000_0000 / 32 / 2;
 
-/// One context; none is needed to set one up.
+/// One context; None to create one, or if the handle is unknown.
 #[derive(Clone, Copy)]
 pub struct InLine(pub Option<&'static Entry>);
 
-/// What the kernel says of a number of requests, whatever its limit is. `ioctx_alloc` in
-/// `fs/aio.c`.
+/// The kernel's check of a count, before its limit: `ioctx_alloc` in `fs/aio.c`.
 pub fn check_count(maxevents: c_int) -> core::result::Result<u32, Errno> {
     match maxevents as u32 {
         0 => Err(Errno::EINVAL),
-        0x8000_0000 => Err(Errno::EAGAIN), // doubled, it is 0
-        count if count > MOST => Err(Errno::EINVAL),
+        0x8000_0000 => Err(Errno::EAGAIN), // doubling it gives 0
+        count if count > MAX_EVENTS => Err(Errno::EINVAL),
         count => Ok(count),
     }
 }
 
-/// Memory for the events of a context, named for `/proc/PID/maps`. Its address, length, and slots.
+/// Maps an empty ring for a context's events. Returns its address, length and number of slots.
 #[inline(never)]
 pub fn map_ring(maxevents: u32) -> core::result::Result<(usize, usize, u32), Errno> {
     let page = machine::page_size();
     let (length, slots) = aio_ring::size_for(maxevents, machine::cpus(), page);
     let address = memory::map(length)?;
     memory::name_and_wipe_on_fork(address, length, c"libaio-rs events");
-    // SAFETY: new pages, of that length.
+    // SAFETY: the pages are new, and have room for the slots.
     unsafe { Memory::start(address, slots) };
     Ok((address, length, slots))
 }
 
 impl Engine for InLine {
     unsafe fn set_up(self, maxevents: c_int, ctxp: *mut io_context_t) -> Result {
-        let mut proven = Proven::new();
-        if !is_plausible(ctxp) || !proven.is_readable(ctxp, size_of::<io_context_t>()) {
+        let mut checked = Checked::new();
+        if !is_plausible(ctxp) || !checked.is_readable(ctxp, size_of::<io_context_t>()) {
             return Err(Errno::EFAULT);
         }
-        // SAFETY: readable.
+        // SAFETY: it is readable.
         if !unsafe { ctxp.read_unaligned() }.is_null() {
             return Err(Errno::EINVAL);
         }
         let count = check_count(maxevents)?;
-        // Other threads may wait for the handle to appear there.
-        if !proven.is_word_writable(ctxp) {
+        // A check that does not change the word, because other threads may watch it for the handle.
+        if !checked.is_word_writable(ctxp) {
             return Err(Errno::EFAULT);
         }
         let (address, length, slots) = map_ring(count)?;
@@ -68,20 +67,21 @@ impl Engine for InLine {
             memory: address,
             length,
             capacity: aio_ring::capacity(slots, machine::cpus()),
-            most: slots,
-            slots: 0,
+            nr_events: slots,
+            kernel_slots: 0,
         };
         if !served::add(&new) {
-            // SAFETY: nobody knows of it.
+            // SAFETY: no other thread has the address; and `*ctxp` is writable.
             unsafe {
                 memory::unmap(address, length);
                 ctxp.write_unaligned(core::ptr::null_mut());
             }
             return Err(Errno::EAGAIN); // as if the limit were reached
         }
-        // Another thread that finds the handle there finds the context in the table.
+        // Release pairs with the program's load of `*ctxp`: a thread that reads the handle finds
+        // the context in the table.
         fence(Ordering::Release);
-        // SAFETY: writable.
+        // SAFETY: it is writable.
         unsafe { ctxp.write_unaligned(address as io_context_t) };
         Ok(0)
     }
@@ -91,12 +91,12 @@ impl Engine for InLine {
         if nr < 0 {
             return Err(Errno::EINVAL);
         }
-        let inside = self.0.and_then(|entry| Inside::enter(entry, ctx));
-        let inside = inside.ok_or(Errno::EINVAL)?;
-        let nr = nr.min(inside.most() as c_long);
+        let context = self.0.and_then(|entry| ContextRef::get(entry, ctx));
+        let context = context.ok_or(Errno::EINVAL)?;
+        let nr = nr.min(context.nr_events() as c_long);
         // SAFETY: the same contract.
-        let answer = unsafe { submit_all(&inside, nr, iocbs) };
-        inside.leave();
+        let answer = unsafe { submit_all(&context, nr, iocbs) };
+        context.put();
         answer
     }
 
@@ -104,10 +104,10 @@ impl Engine for InLine {
     unsafe fn wait<T: Timeout + GetEvents>(self, wanted: &Wanted<T>) -> Result {
         // SAFETY: the same contract.
         let deadline = unsafe { Deadline::of(wanted) }?;
-        // A signal that the mask lets through is delivered, even if events are there.
+        // A pending signal that the mask lets through is delivered even if events are ready.
         let mask = wanted.mask.unwrap_or(core::ptr::null());
         // SAFETY: the kernel checks the mask.
-        let interrupted = match unsafe { poll(mask, 0) } {
+        let interrupted = match unsafe { wait_for_signal(mask, 0) } {
             Ok(_) => false,
             Err(Errno::EINTR) => true,
             Err(error) => return Err(error),
@@ -120,10 +120,10 @@ impl Engine for InLine {
         unsafe { wait(entry, wanted, deadline, interrupted) }
     }
 
-    /// Nothing is ever in flight.
+    /// No request is ever in flight, so none can be cancelled.
     #[inline(never)]
     unsafe fn cancel(self, _: io_context_t, iocb: *mut iocb, _: *mut io_event) -> Result {
-        if !is_plausible(iocb) || !Proven::new().is_readable(iocb, size_of::<iocb>()) {
+        if !is_plausible(iocb) || !Checked::new().is_readable(iocb, size_of::<iocb>()) {
             return Err(Errno::EFAULT);
         }
         Err(Errno::EINVAL)
@@ -138,20 +138,21 @@ impl Engine for InLine {
     }
 }
 
-/// Carries out `nr` requests, one at least, up to the first that is refused.
+/// Carries out `nr` requests, up to the first that is refused. Returns how many, or the error if it
+/// was the first one.
 ///
 /// # Safety
 /// As [`Engine::submit`].
 #[inline(never)]
-unsafe fn submit_all(inside: &Inside, nr: c_long, iocbs: *mut *mut iocb) -> Result {
-    let proven = &mut Proven::new();
+unsafe fn submit_all(context: &ContextRef, nr: c_long, iocbs: *mut *mut iocb) -> Result {
+    let checked = &mut Checked::new();
     for i in 0..nr {
         let at = iocbs.wrapping_add(i as usize);
-        let is_readable = proven.can_read(at)
-            || is_plausible(at) && proven.is_readable(at, size_of::<*mut iocb>());
+        let is_readable = checked.is_known_readable(at)
+            || is_plausible(at) && checked.is_readable(at, size_of::<*mut iocb>());
         let answer = match is_readable {
-            // SAFETY: it is; and the same contract.
-            true => unsafe { request::submit(inside, at.read_unaligned(), proven) },
+            // SAFETY: the array element is readable; and the same contract.
+            true => unsafe { request::submit(context, at.read_unaligned(), checked) },
             false => Err(Errno::EFAULT),
         };
         match answer {
@@ -163,18 +164,18 @@ unsafe fn submit_all(inside: &Inside, nr: c_long, iocbs: *mut *mut iocb) -> Resu
     Ok(nr as c_int)
 }
 
-/// How long io_getevents() waits.
+/// When io_getevents() stops waiting.
 #[derive(Clone, Copy)]
 pub enum Deadline {
     Now,
-    /// By [`futex::now`].
+    /// A time of [`futex::now`].
     At(i64),
     Never,
 }
 
 impl Deadline {
-    /// As `read_events` and its callers in `fs/aio.c` take a timeout: nanoseconds are added up, and
-    /// a negative time is no limit. `EFAULT` if it cannot be read.
+    /// Reads the timeout, like `read_events` and its callers in `fs/aio.c`: seconds and nanoseconds
+    /// are added, and a negative sum is no limit. `EFAULT` if it cannot be read.
     ///
     /// # Safety
     /// As [`Engine::wait`].
@@ -184,10 +185,10 @@ impl Deadline {
         if timeout.is_null() {
             return Ok(Deadline::Never);
         }
-        if !is_plausible(timeout) || !Proven::new().is_readable(timeout, size_of::<T>()) {
+        if !is_plausible(timeout) || !Checked::new().is_readable(timeout, size_of::<T>()) {
             return Err(Errno::EFAULT);
         }
-        // SAFETY: readable.
+        // SAFETY: it is readable.
         let (seconds, nanoseconds) = unsafe { timeout.read_unaligned() }.parts();
         Ok(match futex::nanoseconds(seconds, nanoseconds) {
             0 => Deadline::Now,
@@ -196,7 +197,7 @@ impl Deadline {
         })
     }
 
-    /// Nanoseconds until then.
+    /// Nanoseconds until the deadline.
     #[inline(never)]
     pub fn left(self) -> i64 {
         match self {
@@ -206,6 +207,7 @@ impl Deadline {
         }
     }
 
+    /// The deadline as a time of [`futex::now`].
     fn time(self) -> i64 {
         match self {
             Deadline::Now => 0,
@@ -215,7 +217,7 @@ impl Deadline {
     }
 }
 
-/// `read_events` in `fs/aio.c`: takes events as they come, until there are enough.
+/// Takes events as they arrive, until `min_nr` are taken. `read_events` in `fs/aio.c`.
 ///
 /// # Safety
 /// As [`Engine::wait`].
@@ -246,10 +248,11 @@ unsafe fn wait<T>(
                     served::sleep(entry, wanted.ctx, generation, needed, deadline.time())
                         .map_err(Some)
                 } else {
-                    // Nothing wakes this thread but signals, so it looks by itself.
+                    // ppoll(2) sets the mask, but only signals wake it. So it returns after `pause`
+                    // to check for events.
                     pause = (pause * 2).min(10_000_000);
-                    // SAFETY: as above.
-                    unsafe { poll(mask, deadline.left().min(pause)) }.map_err(Some)
+                    // SAFETY: the kernel checks the mask.
+                    unsafe { wait_for_signal(mask, deadline.left().min(pause)) }.map_err(Some)
                 }
             }
             Err(error) => Err(Some(error)),
@@ -258,13 +261,13 @@ unsafe fn wait<T>(
             Err(None) => return Ok(taken as c_int),
             Err(Some(_)) if taken > 0 => return Ok(taken as c_int),
             Err(Some(error @ (Errno::EINTR | Errno::EINVAL | Errno::EFAULT))) => return Err(error),
-            // Woken, or the time is over: look once more.
+            // A wake-up, or the end of the time: check for events once more.
             _ => {}
         }
     }
 }
 
-/// Takes what there is.
+/// Takes ready events from the library's ring, up to `nr` together with the `taken` ones.
 ///
 /// # Safety
 /// As [`Engine::wait`].
@@ -275,31 +278,31 @@ pub unsafe fn take<T>(
     wanted: &Wanted<T>,
     taken: c_long,
 ) -> Result {
-    let Some(inside) = Inside::enter_again(entry, wanted.ctx, generation) else {
+    let Some(context) = ContextRef::get_generation(entry, wanted.ctx, generation) else {
         return Err(Errno::EINVAL);
     };
-    let count = (wanted.nr - taken).min(inside.unread() as c_long) as usize;
+    let count = (wanted.nr - taken).min(context.unread() as c_long) as usize;
     let to = wanted.events.wrapping_add(taken as usize);
     let length = count * size_of::<io_event>();
     let answer = if count == 0 {
-        // Stores the head all the same, which a program may have left beyond the ring.
-        // SAFETY: nothing is written there.
-        Ok(unsafe { inside.take(to, 0) } as c_int)
-    } else if is_plausible(to) && Proven::new().is_writable(to, length) {
-        // SAFETY: writable, with room.
-        Ok(unsafe { inside.take(to, count as u32) } as c_int)
+        // Like the kernel, stores the head even then; a program may have set it out of range.
+        // SAFETY: for 0 events nothing is written.
+        Ok(unsafe { context.take(to, 0) } as c_int)
+    } else if is_plausible(to) && Checked::new().is_writable(to, length) {
+        // SAFETY: `to` is writable, with room for `count`.
+        Ok(unsafe { context.take(to, count as u32) } as c_int)
     } else {
         Err(Errno::EFAULT)
     };
-    inside.leave();
+    context.put();
     answer
 }
 
-/// Lets signals in that the mask lets through, if there is one.
+/// Waits for a signal that the mask lets through (`EINTR`). Returns at once without a mask.
 ///
 /// # Safety
-/// The kernel checks the mask.
-unsafe fn poll(mask: *const libc::sigset_t, nanoseconds: i64) -> Result {
+/// `mask` may have any value: the kernel checks it.
+unsafe fn wait_for_signal(mask: *const libc::sigset_t, nanoseconds: i64) -> Result {
     if mask.is_null() {
         return Ok(0);
     }

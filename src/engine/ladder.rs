@@ -236,7 +236,7 @@ fn left_of_limit() -> u32 {
 fn read_number(path: &CStr) -> Option<u32> {
     let mut text = [0_u8; 16];
     let mut number = None;
-    for byte in files::beginning(path, &mut text) {
+    for byte in files::read_beginning(path, &mut text) {
         if !byte.is_ascii_digit() {
             break;
         }
@@ -264,7 +264,7 @@ fn executable_is_raw_reaper() -> bool {
     let mut path = [0_u8; 256];
     // The last byte stays 0.
     let room = &mut path[..255];
-    files::link(c"/proc/self/exe".as_ptr().cast(), room);
+    files::read_link(c"/proc/self/exe".as_ptr().cast(), room);
     RAW_REAPERS.iter().any(|name| has_file_name(&path, name))
 }
 

@@ -25,7 +25,7 @@ pub fn cpus() -> u32 {
 #[inline(never)]
 fn possible_cpus() -> u32 {
     let mut text = [0_u8; 64];
-    let text = files::beginning(c"/sys/devices/system/cpu/possible", &mut text);
+    let text = files::read_beginning(c"/sys/devices/system/cpu/possible", &mut text);
     let (mut count, mut first, mut number) = (0, None, 0_u32);
     for byte in text {
         match byte {

@@ -106,7 +106,7 @@ impl Server {
     /// Looks the handle up in the table.
     pub fn of(mode: Mode, ctx: io_context_t) -> Server {
         match served::find(ctx) {
-            Some(entry) if entry.is_whole(ctx) => Server::InLine(InLine(Some(entry))),
+            Some(entry) if entry.is_inline(ctx) => Server::InLine(InLine(Some(entry))),
             Some(entry) => Server::ShortRing(ShortRing(entry)),
             None if mode == Mode::InLine => Server::InLine(InLine(None)),
             None => Server::Kernel,

@@ -1,118 +1,126 @@
-//! One request, carried out by the thread that submits it: the checks of `io_submit_one` in the
-//! kernel's `fs/aio.c`, in its order, and then the work.
+//! Carries out one request in the thread that submits it: first the checks of `io_submit_one` in
+//! the kernel's `fs/aio.c`, in the same order, then the operation.
 
-use super::served::Inside;
+use super::served::ContextRef;
 use super::transfer::Transfer;
 use crate::abi::{io_event, io_iocb_cmd, io_iocb_common, iocb};
 use crate::address::is_plausible;
 use crate::errno::{into_event, Errno};
 use crate::sys::files::{self, Direction};
 use crate::sys::futex;
-use crate::sys::user_memory::Proven;
+use crate::sys::user_memory::Checked;
 use core::ffi::c_int;
 use core::mem::size_of;
 use core::ptr::addr_of_mut;
 use libc::{c_long, c_uint, POLLOUT};
 
-/// What a request comes to: the `res` of its event, or why it was not accepted.
+/// The `res` of a request's event, or the error with which io_submit() refuses the request.
 pub type Outcome = Result<c_long, Errno>;
 
 /// `IOCB_FLAG_RESFD` and `IOCB_FLAG_IOPRIO` in `linux/aio_abi.h`.
 const RESFD: c_uint = 1;
 const IOPRIO: c_uint = 2;
 
-/// Carries a request out and adds its event, or says why not.
+/// Carries out a request and adds its event, or returns the error with which it is refused.
 ///
 /// # Safety
-/// `at` may be anything. The memory that the request names may be read or written.
+/// `at` may have any value. The memory that the request refers to may be read or written.
 #[inline(never)]
-pub unsafe fn submit(inside: &Inside, at: *mut iocb, proven: &mut Proven) -> Result<(), Errno> {
+pub unsafe fn submit(
+    context: &ContextRef,
+    at: *mut iocb,
+    checked: &mut Checked,
+) -> Result<(), Errno> {
     if !is_plausible(at) {
         return Err(Errno::EFAULT);
     }
-    if !proven.can_write(at) {
-        // The word that is written if nothing is wrong.
-        // SAFETY: only the field's address is made.
-        proven.prove(unsafe { addr_of_mut!((*at).key) });
-        if !proven.can_write(at) && !proven.is_readable(at, size_of::<iocb>()) {
+    if !checked.is_known_writable(at) {
+        // The key is written later, so check whether it is writable. Its page is then readable,
+        // too.
+        // SAFETY: this computes only the field's address.
+        checked.check_word(unsafe { addr_of_mut!((*at).key) });
+        if !checked.is_known_writable(at) && !checked.is_readable(at, size_of::<iocb>()) {
             return Err(Errno::EFAULT);
         }
     }
-    // SAFETY: readable. Programs may keep requests in packed structures.
+    // SAFETY: it is readable. It may be unaligned, in a packed structure.
     let request = unsafe { at.read_unaligned() };
-    // SAFETY: every request has these fields, whatever they mean for its opcode.
+    // SAFETY: all bytes are initialised, and every value is valid for these fields.
     let common: &io_iocb_common = unsafe { &request.u.c };
-    // The field that must be 0, and a length that has a sign.
+    // The reserved field must be 0, and the length must not be negative.
     if common.__pad3 != 0 || (common.nbytes as c_long) < 0 {
         return Err(Errno::EINVAL);
     }
-    inside.reserve()?;
-    let serves = inside.is_whole() || can_be_late(&request, common);
-    let outcome = if serves {
+    context.reserve()?;
+    let may_run = context.is_inline() || may_run_on_short_ring(&request, common);
+    let outcome = if may_run {
         // SAFETY: the caller's promise.
-        unsafe { carry_out(inside, at, &request, common, proven) }
+        unsafe { carry_out(context, at, &request, common, checked) }
     } else {
-        Err(Refused::Now(Errno::EAGAIN))
+        Err(Refused::WithRoom(Errno::EAGAIN))
     };
     match outcome {
         Ok(res) => {
-            inside.append(event(request.data, at, res));
+            context.append(event(request.data, at, res));
             if common.flags & RESFD != 0 {
-                signal(common.resfd as c_int);
+                signal_eventfd(common.resfd as c_int);
             }
             Ok(())
         }
-        Err(Refused::Now(error)) => {
-            inside.give_back();
+        Err(Refused::WithRoom(error)) => {
+            context.unreserve();
             Err(error)
         }
         Err(Refused::WithoutRoom(error)) => Err(error),
     }
 }
 
-/// Whether a request may be served by this library although its context is the kernel's: not if the
-/// program may look for its event in the kernel's ring, as those with eventfds do, nor a poll,
-/// which would not be finished at once.
-fn can_be_late(request: &iocb, common: &io_iocb_common) -> bool {
+/// Whether this library may carry out a request if the context is a short ring. Not with an
+/// eventfd, because such programs may look for the event in the kernel's ring, and not a poll,
+/// which would not complete at once.
+fn may_run_on_short_ring(request: &iocb, common: &io_iocb_common) -> bool {
     common.flags & RESFD == 0 && request.aio_lio_opcode != io_iocb_cmd::IO_CMD_POLL as i16
 }
 
-/// Why a request was not accepted: and whether the room for its event is still reserved.
+/// The error with which a request is refused, and whether room for its event is still reserved.
 pub enum Refused {
-    Now(Errno),
+    WithRoom(Errno),
     WithoutRoom(Errno),
 }
 
 impl From<Errno> for Refused {
     fn from(error: Errno) -> Refused {
-        Refused::Now(error)
+        Refused::WithRoom(error)
     }
 }
 
+/// Makes the checks after those of `submit`, and the operation.
+///
 /// # Safety
 /// As [`submit`].
 unsafe fn carry_out(
-    inside: &Inside,
+    context: &ContextRef,
     at: *mut iocb,
     request: &iocb,
     common: &io_iocb_common,
-    proven: &mut Proven,
+    checked: &mut Checked,
 ) -> Result<c_long, Refused> {
     let fd = request.aio_fildes;
-    // A bad descriptor comes before everything below. The calls for it say so too, but for these.
+    // The kernel checks the descriptor first. The read or write below reports a bad one, so check
+    // here only if another check could fail before that.
     if common.flags & (RESFD | IOPRIO) != 0 || request.key != 0 {
         files::status_flags(fd)?;
     }
     if common.flags & RESFD != 0 {
         check_eventfd(common.resfd as c_int)?;
     }
-    // SAFETY: only the field's address is made.
+    // SAFETY: this computes only the field's address.
     let key = unsafe { addr_of_mut!((*at).key) };
-    if !proven.can_write(key) && !proven.is_writable(key, size_of::<c_uint>()) {
+    if !checked.is_known_writable(key) && !checked.is_writable(key, size_of::<c_uint>()) {
         files::status_flags(fd)?;
         return Err(Errno::EFAULT.into());
     }
-    // SAFETY: writable.
+    // SAFETY: it is writable.
     unsafe { key.write_unaligned(0) };
 
     const PREAD: i16 = io_iocb_cmd::IO_CMD_PREAD as i16;
@@ -134,7 +142,7 @@ unsafe fn carry_out(
     };
     let single = libc::iovec {
         iov_base: common.buf,
-        iov_len: (common.nbytes as usize).min(super::transfer::MOST),
+        iov_len: (common.nbytes as usize).min(super::transfer::MAX_RW_COUNT),
     };
     let transfer = Transfer {
         direction,
@@ -143,21 +151,21 @@ unsafe fn carry_out(
             true => common.buf.cast(),
             false => &single,
         },
-        // The kernel takes the low 32 bits.
+        // The kernel uses the low 32 bits.
         count: if has_vector { common.nbytes as u32 } else { 1 },
         has_vector,
-        is_nothing: common.nbytes == 0,
+        is_empty: common.nbytes == 0,
         offset: common.offset,
         flags: request.aio_rw_flags as c_int,
     };
     if common.flags & IOPRIO == 0 {
         // SAFETY: the caller's promise.
-        return unsafe { transfer.carry_out(inside, proven) };
+        return unsafe { transfer.carry_out(context, checked) };
     }
     let before = files::priority();
     files::set_priority(request.aio_reqprio as u16 as c_int)?;
     // SAFETY: the caller's promise.
-    let outcome = unsafe { transfer.carry_out(inside, proven) };
+    let outcome = unsafe { transfer.carry_out(context, checked) };
     let _ = files::set_priority(before);
     outcome
 }
@@ -174,9 +182,10 @@ fn sync(fd: c_int, request: &iocb, common: &io_iocb_common, data_only: bool) -> 
         return Err(Errno::EINVAL);
     }
     match files::sync(fd, data_only) {
-        // Not open; or a file that has no such operation, unless a server says so.
+        // EBADF: refused if the descriptor is not open. EINVAL: refused because the file has no
+        // such operation; but FUSE may return the error of its server.
         Err(Errno::EBADF) => files::status_flags(fd).map(|_| into_event(Err(Errno::EBADF))),
-        Err(Errno::EINVAL) if files::file_system(fd) != FUSE => Err(Errno::EINVAL),
+        Err(Errno::EINVAL) if files::file_system_type(fd) != FUSE => Err(Errno::EINVAL),
         result => Ok(into_event(result)),
     }
 }
@@ -184,10 +193,10 @@ fn sync(fd: c_int, request: &iocb, common: &io_iocb_common, data_only: bool) -> 
 /// `FUSE_SUPER_MAGIC` in `linux/magic.h`.
 const FUSE: u32 = 0x6573_5546;
 
-/// What `/proc` calls an eventfd.
+/// The target of an eventfd's link in `/proc`.
 const EVENTFD: &[u8] = b"anon_inode:[eventfd]";
 
-/// `eventfd_ctx_fdget`: open, and an eventfd.
+/// Checks that a descriptor is open and an eventfd. `eventfd_ctx_fdget` in the kernel.
 #[inline(never)]
 fn check_eventfd(fd: c_int) -> Result<(), Errno> {
     files::status_flags(fd)?;
@@ -197,22 +206,23 @@ fn check_eventfd(fd: c_int) -> Result<(), Errno> {
     }
 }
 
-/// By its name in /proc. Nothing else tells it from all other files without side effects.
+/// Whether a file is an eventfd, by its link in `/proc`. There is no other reliable way without
+/// side effects.
 #[inline(never)]
 fn is_eventfd(fd: c_int) -> bool {
     let mut text = [0_u8; 32];
-    match files::link(path_of(fd).as_ptr(), &mut text) {
+    match files::read_link(path_of(fd).as_ptr(), &mut text) {
         Some(length) => text.iter().take(length).eq(EVENTFD), // not ==, which calls libc's memcmp()
-        // No /proc. A file without a type that would take 8 bytes if it could read them; some
-        // device's file could be like that.
+        // Without /proc: an anonymous inode that accepts a write of 8 bytes, and fails only because
+        // the address is bad. This may also be another kind of file.
         None => {
-            matches!(files::kind_and_size(fd), Some((0, _)))
-                && files::write_of_nothing(fd) == Err(Errno::EFAULT)
+            matches!(files::type_and_size(fd), Some((0, _)))
+                && files::write_from_bad_address(fd) == Err(Errno::EFAULT)
         }
     }
 }
 
-/// `/proc/thread-self/fd`, as many slashes as there is room for, the number, and a zero.
+/// `/proc/thread-self/fd/` and the number. Extra slashes fill the space; the last byte is 0.
 #[inline(never)]
 fn path_of(fd: c_int) -> [u8; 40] {
     let mut path = *b"/proc/thread-self/fd///////////////////\0";
@@ -227,20 +237,20 @@ fn path_of(fd: c_int) -> [u8; 40] {
     path
 }
 
-/// Adds 1, as `eventfd_signal` does, if the file is still an eventfd and has not reached its
-/// highest value, at which a write would block.
+/// Adds 1 to an eventfd, like `eventfd_signal`. Does nothing if the descriptor is no longer an
+/// eventfd, or at its highest value, at which a write would block.
 #[inline(never)]
-fn signal(fd: c_int) {
-    // SAFETY: no mask.
+fn signal_eventfd(fd: c_int) {
+    // SAFETY: there is no mask.
     let has_room = || unsafe { futex::poll(Some((fd, POLLOUT)), Some(0), core::ptr::null()) };
     if is_eventfd(fd) && has_room() == Ok(1) {
-        files::add_one(fd);
+        files::add_to_eventfd(fd);
     }
 }
 
-/// An event as the kernel writes it: every field has 64 bits.
+/// An event as the kernel writes it, with 64 bits in each field.
 fn event(data: *mut libc::c_void, obj: *mut iocb, res: c_long) -> io_event {
-    // SAFETY: a structure of integers and pointers.
+    // SAFETY: the fields are integers and pointers, for which 0 is valid.
     let mut event: io_event = unsafe { core::mem::zeroed() };
     event.data = data;
     event.obj = obj;

@@ -1,12 +1,13 @@
-//! The contexts that this library serves, wholly (`in_line.rs`) or in part (`short_ring.rs`): a
-//! fixed table like that of the registry, so that neither memory nor a lock is needed to look in
-//! it.
+//! The table of the contexts that this library serves alone (`in_line.rs`) or in part
+//! (`short_ring.rs`). It has a fixed size, like the registry, so that a lookup needs neither memory
+//! nor a lock.
 //!
-//! A thread that uses a context's memory is counted in its entry, and blocks its signals as long:
-//! so it comes back, whatever handlers do, and io_destroy can wait for it.
+//! A thread that uses a context's memory holds a reference ([`ContextRef`]), which is counted in
+//! the entry. It blocks its signals meanwhile, so that no handler can leave by a jump, and
+//! io_destroy can wait until all references are gone.
 //!
-//! A forked child finds the table empty. The kernel wipes its pages; where it does not (emulators
-//! say that they do, and do nothing), each entry says whose it is.
+//! In a forked child the table is empty, because the kernel wipes its pages. Some emulators claim
+//! to wipe them, but do not; therefore each entry has the ID of its process.
 
 use super::events::{Events, Word};
 use crate::abi::{io_context_t, io_event};
@@ -25,8 +26,9 @@ use core::sync::atomic::{
 const WAYS: usize = 8;
 const SETS: usize = 1024;
 
-/// In [`Entry::handle`]: no context; one that is being made; one that is being destroyed.
+/// In [`Entry::handle`]: no context.
 const FREE: usize = 0;
+/// In [`Entry::handle`]: a context is being created or destroyed.
 const BUSY: usize = 1;
 
 /// One context, in a cache line of its own.
@@ -34,25 +36,26 @@ const BUSY: usize = 1;
 pub struct Entry {
     /// The context's handle, or [`FREE`] or [`BUSY`].
     handle: AtomicUsize,
-    /// Threads that use the memory.
+    /// The number of [`ContextRef`]s.
     users: AtomicU32,
-    /// Changes with every context that the entry is given to.
+    /// Incremented for every context, to tell it from earlier ones in this entry.
     generation: AtomicU32,
-    /// Where the ring of the events is that come from this library, and how long it is.
+    /// The address and length of the library's ring for the events.
     memory: AtomicUsize,
     length: AtomicUsize,
-    /// How many requests have room at a time, and how many one io_submit() looks at at most.
+    /// The number of requests for which the library's ring has room.
     capacity: AtomicU32,
-    most: AtomicU32,
-    /// How many slots the kernel's ring has, where the kernel serves a part. Here, because the ring
-    /// goes away under a thread that waits.
-    slots: AtomicU32,
-    /// Whose it is, where the table is not wiped.
+    /// The most requests that one io_submit() processes (`nr_events` of `struct kioctx`).
+    nr_events: AtomicU32,
+    /// For a short ring: the number of slots in the kernel's ring. Stored here, because the ring
+    /// may be unmapped while a thread waits.
+    kernel_slots: AtomicU32,
+    /// The ID of the process, in case the table is not wiped in a forked child.
     process: AtomicU32,
-    /// Where the kernel serves a part: how many events are ours and unread, and whether the last
-    /// call that took the kernel's left ours where they are.
-    late: AtomicU32,
-    is_passed_over: AtomicBool,
+    /// For a short ring: the number of unread events in the library's ring.
+    library_events: AtomicU32,
+    /// For a short ring: whether the next call takes the library's events before the kernel's.
+    library_first: AtomicBool,
     lock: AtomicU32,
     outstanding: AtomicU32,
     added: AtomicU32,
@@ -60,7 +63,7 @@ pub struct Entry {
     changed: AtomicU32,
 }
 
-/// Alone on its pages, as the registry's.
+/// Aligned to the largest page, like the registry, because the kernel wipes whole pages.
 #[cfg_attr(pages_of_4_kib, repr(align(4096)))]
 #[cfg_attr(not(pages_of_4_kib), repr(align(65536)))]
 struct Table([[Entry; WAYS]; SETS]);
@@ -77,11 +80,11 @@ static TABLE: Table = {
         memory: WORD,
         length: WORD,
         capacity: ZERO,
-        most: ZERO,
-        slots: ZERO,
+        nr_events: ZERO,
+        kernel_slots: ZERO,
         process: ZERO,
-        late: ZERO,
-        is_passed_over: AtomicBool::new(false),
+        library_events: ZERO,
+        library_first: AtomicBool::new(false),
         lock: ZERO,
         outstanding: ZERO,
         added: ZERO,
@@ -93,10 +96,10 @@ static TABLE: Table = {
 };
 
 static WIPED: AtomicBool = AtomicBool::new(false);
-/// Whether there ever was a context in the table.
+/// Whether the table has ever had a context.
 static IS_USED: AtomicBool = AtomicBool::new(false);
 
-/// To be called when the library is loaded, if it may come to serve contexts.
+/// Must be called when the library is loaded, if the environment allows it to serve contexts.
 pub fn prepare() {
     WIPED.store(memory::wipe_on_fork(&TABLE), Relaxed);
 }
@@ -147,12 +150,12 @@ impl Word for AtomicU32 {
     }
 }
 
-/// How many sets a context may be in.
+/// The number of sets that a context may be in.
 const CHOICES: usize = 4;
 
-/// The entries that a context with this handle may have. The first set fills evenly where rings are
-/// neighbours. Rings at equal distances, such as those of threads that each map a stack and a ring,
-/// may share their first set; the others are a hash.
+/// The entries that a context with this handle may have. The first set is such that adjacent rings
+/// fill all sets evenly. Rings at equal distances, for example if each thread maps a stack and a
+/// ring, may have the same first set, so the other sets are chosen by a hash.
 fn entries(address: usize) -> impl Iterator<Item = &'static Entry> {
     const BITS: u32 = SETS.trailing_zeros();
     const ODD: usize = 0x9e37_79b9_7f4a_7c15_u64 as usize;
@@ -160,7 +163,7 @@ fn entries(address: usize) -> impl Iterator<Item = &'static Entry> {
     let hash = page.wrapping_mul(ODD);
     let first = (page ^ (page >> BITS)) % SETS;
     let mut sets = ((hash ^ (hash >> (usize::BITS / 2))) << BITS) | first;
-    // How many is hidden from the compiler, which unrolls every loop over them otherwise.
+    // black_box hides the number, because the compiler would unroll every loop over the entries.
     (0..core::hint::black_box(CHOICES * WAYS)).map(move |i| {
         let entry = &TABLE.0[sets % SETS][i % WAYS];
         if i % WAYS == WAYS - 1 {
@@ -170,15 +173,15 @@ fn entries(address: usize) -> impl Iterator<Item = &'static Entry> {
     })
 }
 
-/// What a new context is.
+/// The fields of a new entry.
 pub struct New {
     pub handle: usize,
     pub memory: usize,
     pub length: usize,
     pub capacity: u32,
-    pub most: u32,
-    /// Of the kernel's ring.
-    pub slots: u32,
+    pub nr_events: u32,
+    /// 0 without a kernel ring.
+    pub kernel_slots: u32,
 }
 
 impl Entry {
@@ -192,11 +195,12 @@ impl Entry {
         }
     }
 
+    /// Whether the entry belongs to this process.
     fn is_ours(&self) -> bool {
         WIPED.load(Relaxed) || self.process.load(Relaxed) == memory::process_id()
     }
 
-    /// Takes the entry for a new context, if it is free, or another process's.
+    /// Claims the entry for a new context, if it is free or belongs to another process.
     #[inline(never)]
     fn claim(&self) -> bool {
         let found = self.handle.load(Relaxed);
@@ -204,75 +208,79 @@ impl Entry {
             if self.is_ours() {
                 return false;
             }
-            self.users.store(0, Relaxed); // the parent's threads
+            self.users.store(0, Relaxed); // those were threads of the parent
         }
         self.handle
             .compare_exchange(found, BUSY, Acquire, Relaxed)
             .is_ok()
     }
 
-    /// How many events there can be at a time.
+    /// The number of requests for which the library's ring has room.
     pub fn capacity(&self) -> u32 {
         self.capacity.load(Relaxed)
     }
 
-    /// How many requests one io_submit() looks at at most.
-    pub fn most(&self) -> u32 {
-        self.most.load(Relaxed)
+    /// The most requests that one io_submit() processes.
+    pub fn nr_events(&self) -> u32 {
+        self.nr_events.load(Relaxed)
     }
 
-    /// How many slots the kernel's ring has.
-    pub fn slots(&self) -> u32 {
-        self.slots.load(Relaxed)
+    /// The number of slots in the kernel's ring.
+    pub fn kernel_slots(&self) -> u32 {
+        self.kernel_slots.load(Relaxed)
     }
 
-    /// Tells the context from a later one with the same handle.
+    /// A number that tells the context from a later one with the same handle.
     pub fn generation(&self) -> u32 {
         self.generation.load(Relaxed)
     }
 
-    /// Whether the context is there that had this generation. It may be destroyed at any moment.
+    /// Whether the context with this generation still exists. It may be destroyed at any time.
     pub fn still_has(&self, ctx: io_context_t, generation: u32) -> bool {
         self.handle.load(Acquire) == ctx as usize && self.generation() == generation
     }
 
-    /// How many of a short ring's events are ours. Read without a lock, and in memory that stays.
-    pub fn late(&self) -> u32 {
-        self.late.load(Relaxed)
+    /// For a short ring: the number of unread events in the library's ring. Needs no reference,
+    /// because the entry is never unmapped.
+    pub fn library_events(&self) -> u32 {
+        self.library_events.load(Relaxed)
     }
 
-    pub fn is_passed_over(&self) -> bool {
-        self.is_passed_over.load(Relaxed)
+    /// Whether to take the library's events before the kernel's.
+    pub fn library_first(&self) -> bool {
+        self.library_first.load(Relaxed)
     }
 
-    pub fn pass_over(&self, passed: bool) {
-        self.is_passed_over.store(passed, Relaxed);
+    pub fn set_library_first(&self, first: bool) {
+        self.library_first.store(first, Relaxed);
     }
 
-    /// Whether the context with this handle is, or was, served by this library alone. Not by the
-    /// entry's handle, which is gone as soon as another thread destroys the context.
-    pub fn is_whole(&self, ctx: io_context_t) -> bool {
+    /// Whether the context with this handle is, or was, served by this library alone: its handle is
+    /// the address of the library's ring. Does not use the entry's handle, which is cleared if
+    /// another thread destroys the context.
+    pub fn is_inline(&self, ctx: io_context_t) -> bool {
         self.memory.load(Relaxed) == ctx as usize
     }
 
-    /// Whether no event of this library's waits, and none is expected.
+    /// Whether the library's ring has no unread event.
     ///
     /// # Safety
-    /// The context is not destroyed meanwhile.
+    /// No other thread may destroy the context during the call.
     pub unsafe fn is_empty(&self) -> bool {
         // SAFETY: the caller's promise.
         unsafe { self.memory() }.unread() == 0
     }
 
     /// # Safety
-    /// As long as the result is used, this thread is counted, or the context not destroyed.
+    /// As long as the result is used, this thread must hold a [`ContextRef`], or no thread may
+    /// destroy the context.
     unsafe fn memory(&self) -> Memory<'_> {
         // SAFETY: the caller's promise.
         unsafe { Memory::at(self.memory.load(Acquire)) }
     }
 }
 
-/// Lists a context. False if there is no room for it.
+/// Adds a context. False if the table has no room for it.
 pub fn add(new: &New) -> bool {
     let Some(entry) = entries(new.handle).find(|entry| entry.claim()) else {
         return false;
@@ -283,19 +291,20 @@ pub fn add(new: &New) -> bool {
     entry.memory.store(new.memory, Relaxed);
     entry.length.store(new.length, Relaxed);
     entry.capacity.store(new.capacity, Relaxed);
-    entry.most.store(new.most, Relaxed);
-    entry.slots.store(new.slots, Relaxed);
-    entry.late.store(0, Relaxed);
+    entry.nr_events.store(new.nr_events, Relaxed);
+    entry.kernel_slots.store(new.kernel_slots, Relaxed);
+    entry.library_events.store(0, Relaxed);
     entry.events().start();
-    // Release pairs with the acquires in `find` and `enter`.
+    // Release pairs with the acquires in `find` and `add_user`: a thread that finds the handle sees
+    // the other fields.
     entry.handle.store(new.handle, Release);
     true
 }
 
-/// The entry of a context that this library serves, wholly or in part.
+/// The entry of a context that this library serves, alone or in part.
 #[inline(never)]
 pub fn find(ctx: io_context_t) -> Option<&'static Entry> {
-    // Relaxed: a thread that has a handle of such a context has seen what was before.
+    // Relaxed: a thread that has the handle of a context also sees what was stored before.
     if !IS_USED.load(Relaxed) {
         return None;
     }
@@ -305,12 +314,12 @@ pub fn find(ctx: io_context_t) -> Option<&'static Entry> {
     (address > BUSY && entry.is_ours()).then_some(entry)
 }
 
-/// Takes a context off the list, waits for the threads that use its memory, and unmaps that. False
-/// if another thread does so. Threads that wait for its events are woken.
+/// Removes a context: wakes the threads that wait for its events, waits until no thread holds a
+/// reference, and unmaps the library's ring. False if another thread has begun to remove it.
 #[inline(never)]
 pub fn remove(entry: &'static Entry, ctx: io_context_t) -> bool {
-    // Sequentially consistent, as in `enter`: either that thread is seen below, or it finds the
-    // handle gone.
+    // Sequentially consistent, as in `add_user`: either its count is seen below, or it finds that
+    // the handle has changed.
     if entry
         .handle
         .compare_exchange(ctx as usize, BUSY, SeqCst, Relaxed)
@@ -323,118 +332,121 @@ pub fn remove(entry: &'static Entry, ctx: io_context_t) -> bool {
     while entry.users.load(SeqCst) != 0 {
         match turn {
             0..=99 => core::hint::spin_loop(),
-            // The longest is a request that the kernel carries out.
+            // A reference is held for as long as the kernel carries out a request.
             _ => memory::sleep(50_000),
         }
         turn += 1;
     }
-    // SAFETY: nobody comes in any more, and nobody is there.
+    // SAFETY: no thread holds a reference, and none can get one any more.
     unsafe { memory::unmap(entry.memory.load(Relaxed), entry.length.load(Relaxed)) };
     entry.handle.store(FREE, Release);
     true
 }
 
-/// A thread that uses a context's memory, with its signals blocked.
-pub struct Inside {
+/// A thread's reference to a context, which keeps the context's memory mapped. The thread's signals
+/// are blocked.
+pub struct ContextRef {
     entry: &'static Entry,
     handle: usize,
     generation: u32,
+    /// The mask to restore.
     mask: Option<Mask>,
-    /// Whether it is counted: not after [`Wait::Destroyed`].
+    /// Whether `users` counts this reference. False after [`Wait::Destroyed`].
     is_counted: Cell<bool>,
 }
 
-/// How a wait for a file ended, [`Inside::wait_for_file`].
+/// How [`ContextRef::wait_for_file`] ended.
 pub enum Wait {
     Ready,
     Interrupted,
-    /// Other requests have taken the room for the event.
+    /// Other requests have reserved all room for events.
     Full,
     /// The context was destroyed.
     Destroyed,
 }
 
-impl Inside {
-    /// None if the context was destroyed.
+impl ContextRef {
+    /// Blocks signals and gets a reference. None if the context was destroyed.
     #[inline(never)]
-    pub fn enter(entry: &'static Entry, ctx: io_context_t) -> Option<Inside> {
-        let mut inside = Inside {
+    pub fn get(entry: &'static Entry, ctx: io_context_t) -> Option<ContextRef> {
+        let mut context = ContextRef {
             entry,
             handle: ctx as usize,
             generation: 0,
             mask: signals::block(),
             is_counted: Cell::new(false),
         };
-        if !inside.count() {
-            inside.unblock();
+        if !context.add_user() {
+            context.restore_signals();
             return None;
         }
-        inside.generation = entry.generation();
-        Some(inside)
+        context.generation = entry.generation();
+        Some(context)
     }
 
-    /// None also if the handle is a later context's.
+    /// The same, but None if the handle belongs to a later context.
     #[inline(never)]
-    pub fn enter_again(
+    pub fn get_generation(
         entry: &'static Entry,
         ctx: io_context_t,
         generation: u32,
-    ) -> Option<Inside> {
-        let inside = Inside::enter(entry, ctx)?;
-        if inside.generation != generation {
-            inside.leave();
+    ) -> Option<ContextRef> {
+        let context = ContextRef::get(entry, ctx)?;
+        if context.generation != generation {
+            context.put();
             return None;
         }
-        Some(inside)
+        Some(context)
     }
 
-    /// Whether the context is still there; if it is, this thread is counted.
+    /// Counts this reference. False, and not counted, if the context was destroyed.
     #[inline(never)]
-    fn count(&self) -> bool {
+    fn add_user(&self) -> bool {
         // Sequentially consistent: see `remove`.
         self.entry.users.fetch_add(1, SeqCst);
         self.is_counted.set(true);
-        let is_there = self.entry.handle.load(SeqCst) == self.handle;
-        if !is_there {
-            self.discount();
+        let exists = self.entry.handle.load(SeqCst) == self.handle;
+        if !exists {
+            self.remove_user();
         }
-        is_there
+        exists
     }
 
-    fn discount(&self) {
+    fn remove_user(&self) {
         if self.is_counted.replace(false) {
             self.entry.users.fetch_sub(1, SeqCst);
         }
     }
 
-    fn unblock(&self) {
+    fn restore_signals(&self) {
         if let Some(mask) = &self.mask {
             signals::restore(mask);
         }
     }
 
+    /// Releases the reference, and restores the signal mask.
     #[inline(never)]
-    pub fn leave(self) {
-        self.discount();
-        self.unblock();
+    pub fn put(self) {
+        self.remove_user();
+        self.restore_signals();
     }
 
     fn memory(&self) -> Memory<'_> {
-        // SAFETY: this thread is counted.
+        // SAFETY: this thread holds a reference.
         unsafe { self.entry.memory() }
     }
 
-    /// How many requests one io_submit() looks at at most.
-    pub fn most(&self) -> u32 {
-        self.entry.most()
+    /// The most requests that one io_submit() processes.
+    pub fn nr_events(&self) -> u32 {
+        self.entry.nr_events()
     }
 
-    /// Whether the context is served by this library alone.
-    pub fn is_whole(&self) -> bool {
-        self.entry.is_whole(self.handle as io_context_t)
+    /// Whether this library serves the context alone.
+    pub fn is_inline(&self) -> bool {
+        self.entry.is_inline(self.handle as io_context_t)
     }
 
-    /// Takes room for an event.
+    /// Reserves room for an event. `EAGAIN` if there is none.
     #[inline(never)]
     pub fn reserve(&self) -> Result {
         let capacity = self.entry.capacity();
@@ -445,58 +457,59 @@ impl Inside {
         }
     }
 
-    /// Gives it back.
-    pub fn give_back(&self) {
+    /// Frees the reserved room.
+    pub fn unreserve(&self) {
         self.entry.events().unreserve();
     }
 
-    /// Adds an event, for which there is room.
+    /// Adds an event, for which room was reserved.
     #[inline(never)]
     pub fn append(&self, event: io_event) {
         let memory = self.memory();
         self.entry.events().append(|| {
-            // SAFETY: under the lock, and the caller has reserved room.
+            // SAFETY: this thread holds the lock, and has reserved room.
             let unread = unsafe { memory.append(event) };
-            self.entry.late.store(unread, Relaxed);
+            self.entry.library_events.store(unread, Relaxed);
             unread
         });
     }
 
-    /// Takes up to `count` events.
+    /// Takes up to `count` events. Returns how many.
     ///
     /// # Safety
-    /// `events` is writable, with room for `count`.
+    /// `events` must be writable, with room for `count`.
     pub unsafe fn take(&self, events: *mut io_event, count: u32) -> u32 {
         let memory = self.memory();
         self.entry.events().take(|| {
-            // SAFETY: under the lock; and the caller is a reader of the ring's lock, if it has one,
-            // so that no other call takes events as its owner.
+            // SAFETY: this thread holds the lock of `events.rs`. If the context is in the registry,
+            // it is also a reader of the lock of `context/lock.rs`, so that lock has no owner.
             let taken = unsafe { memory.take(events, count) };
-            self.entry.late.store(memory.unread(), Relaxed);
+            self.entry.library_events.store(memory.unread(), Relaxed);
             taken
         })
     }
 
+    /// The number of unread events in the library's ring.
     pub fn unread(&self) -> u32 {
         self.memory().unread()
     }
 
-    /// Waits until a file is ready, as ppoll(2) does, with the program's signals. This thread is
-    /// not counted as long: if a handler leaves by a jump, nothing is held, neither memory nor,
-    /// unless `keeps_room`, room for the request's event.
+    /// Waits until a file is ready, by ppoll(2) with the program's signal mask. During the wait,
+    /// this thread holds no reference and, unless `keeps_room`, no room for the request's event. So
+    /// a handler may leave by a jump.
     #[inline(never)]
     pub fn wait_for_file(&self, fd: i32, events: i16, keeps_room: bool) -> Wait {
         let Some(mask) = &self.mask else {
-            return Wait::Ready; // the call itself waits
+            return Wait::Ready; // signals are not blocked: the transfer waits
         };
         if !keeps_room {
-            self.give_back();
+            self.unreserve();
         }
-        self.discount();
-        // SAFETY: a mask of our own.
+        self.remove_user();
+        // SAFETY: `mask` is valid.
         let answer = unsafe { futex::poll(Some((fd, events)), None, mask) };
-        if !self.count() || self.entry.generation() != self.generation {
-            self.discount();
+        if !self.add_user() || self.entry.generation() != self.generation {
+            self.remove_user();
             return Wait::Destroyed;
         }
         if !keeps_room && self.reserve().is_err() {
@@ -509,8 +522,8 @@ impl Inside {
     }
 }
 
-/// Sleeps until `needed` events, at least one, may be there, or until `deadline` of [`futex::now`].
-/// `EINVAL` if the context is not there any more, `EINTR` if a handler ran.
+/// Sleeps until `needed` events, at least one, may be unread, or until `deadline` (a time of
+/// [`futex::now`]). `EINVAL` if the context was destroyed, `EINTR` if a signal handler ran.
 pub fn sleep(
     entry: &'static Entry,
     ctx: io_context_t,
@@ -518,14 +531,14 @@ pub fn sleep(
     needed: u32,
     deadline: i64,
 ) -> Result {
-    let Some(inside) = Inside::enter_again(entry, ctx, generation) else {
+    let Some(context) = ContextRef::get_generation(entry, ctx, generation) else {
         return Err(Errno::EINVAL);
     };
-    let memory = inside.memory();
+    let memory = context.memory();
     let value = entry.events().prepare_to_wait(needed, || memory.unread());
-    inside.leave();
+    context.put();
     match value {
-        // The word is in the table, which stays.
+        // The word is in the table, which is never unmapped.
         Some(value) => futex::wait(&entry.changed, value, deadline),
         None => Ok(0),
     }

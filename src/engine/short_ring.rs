@@ -1,9 +1,10 @@
-//! A context of the kernel's whose ring is smaller than was asked for. What it has room for is the
-//! kernel's. A request for which it has none, although fewer are outstanding than the program may
-//! have, is carried out inside io_submit(), and its event waits in memory of this library's, from
-//! which io_getevents() takes too.
+//! The engine of kernel contexts whose ring is smaller than requested. The kernel serves the
+//! requests that its ring has room for. If the ring is full, but the program has fewer requests
+//! outstanding than it requested, the next one is carried out inside io_submit(), and its event is
+//! stored in a ring of the library's. io_getevents() takes events from both rings.
 //!
-//! A thread that waits in the kernel does not see those events. So it waits in short stays.
+//! A thread that waits in the kernel does not see the library's events. So it waits for a short
+//! time and then checks for them.
 
 use super::in_line::{self, map_ring, Deadline, InLine};
 use super::served::{self, Entry, New};
@@ -16,44 +17,45 @@ use crate::sys::memory;
 use crate::timeout::{timespec, Timeout};
 use libc::{c_int, c_long};
 
-/// Nanoseconds that a thread stays in the kernel at a time.
-const STAY: i64 = 10_000_000;
+/// The longest time that a thread waits in the kernel before it checks for library events, in
+/// nanoseconds.
+const KERNEL_WAIT: i64 = 10_000_000;
 
 #[derive(Clone, Copy)]
 pub struct ShortRing(pub &'static Entry);
 
-/// Makes a context of the kernel's one of these, for as many requests as a ring for `asked` has
-/// room for.
+/// Adds a kernel context to the table, with room for as many requests as a ring for `requested`
+/// would have.
 ///
 /// # Safety
-/// It was just made, and no other thread uses it.
-pub unsafe fn adopt(ctx: io_context_t, asked: u32) -> Result {
-    // SAFETY: the kernel has just made it.
+/// The context must be new, so that no other thread uses it.
+pub unsafe fn adopt(ctx: io_context_t, requested: u32) -> Result {
+    // SAFETY: the kernel has just mapped the ring.
     let ring = unsafe { Ring::at(ctx) }.ok_or(Errno::EAGAIN)?;
     let cpus = machine::cpus();
-    let (address, length, slots) = map_ring(asked)?;
+    let (address, length, slots) = map_ring(requested)?;
     let granted = aio_ring::capacity(ring.slots(), cpus);
     let new = New {
         handle: ctx as usize,
         memory: address,
         length,
         capacity: aio_ring::capacity(slots, cpus).saturating_sub(granted),
-        most: slots,
-        slots: ring.slots(),
+        nr_events: slots,
+        kernel_slots: ring.slots(),
     };
     if !served::add(&new) {
-        // SAFETY: nobody knows of it.
+        // SAFETY: no other thread has the address.
         unsafe { memory::unmap(address, length) };
         return Err(Errno::EAGAIN);
     }
-    // Programs that look into the ring by themselves would miss the other events.
+    // Programs that read the kernel's ring by themselves would miss the library's events.
     ring.hide();
     Ok(0)
 }
 
 impl Engine for ShortRing {
     unsafe fn set_up(self, _: c_int, _: *mut io_context_t) -> Result {
-        Err(Errno::EINVAL) // see `adopt`
+        Err(Errno::EINVAL) // never called: `adopt` creates these contexts
     }
 
     unsafe fn submit(self, ctx: io_context_t, nr: c_long, iocbs: *mut *mut iocb) -> Result {
@@ -61,7 +63,7 @@ impl Engine for ShortRing {
             // SAFETY: the same contract.
             return unsafe { KernelAio.submit(ctx, nr, iocbs) };
         }
-        let nr = nr.min(self.0.most() as c_long);
+        let nr = nr.min(self.0.nr_events() as c_long);
         let mut done: c_long = 0;
         let error = loop {
             let rest = iocbs.wrapping_add(done as usize);
@@ -69,8 +71,8 @@ impl Engine for ShortRing {
             match unsafe { KernelAio.submit(ctx, nr - done, rest) } {
                 Ok(count) => done += c_long::from(count),
                 Err(Errno::EAGAIN) => {
-                    // All that is left: signals stay blocked until the call is over, as a handler
-                    // runs when the kernel's is.
+                    // All remaining requests, with signals blocked, so that a handler runs only at
+                    // the end of the call, as with the kernel's.
                     // SAFETY: the same contract.
                     match unsafe { InLine(Some(self.0)).submit(ctx, nr - done, rest) } {
                         Ok(count) => return Ok(done as c_int + count),
@@ -103,10 +105,12 @@ impl Engine for ShortRing {
             let is_over = deadline.left() == 0;
             // SAFETY: the same contract.
             let answer = unsafe {
-                match self.0.late() {
-                    0 if is_over || taken >= wanted.min_nr => self.stay(wanted, taken, 0),
-                    0 => self.stay(wanted, taken, deadline.left().min(STAY)),
-                    _ => self.take_both(generation, wanted, taken),
+                match self.0.library_events() {
+                    0 if is_over || taken >= wanted.min_nr => {
+                        self.reap_from_kernel(wanted, taken, 0)
+                    }
+                    0 => self.reap_from_kernel(wanted, taken, deadline.left().min(KERNEL_WAIT)),
+                    _ => self.take_from_both(generation, wanted, taken),
                 }
             };
             match answer {
@@ -117,7 +121,7 @@ impl Engine for ShortRing {
             if taken >= wanted.min_nr || is_over {
                 break;
             }
-            // Destroyed: the handle may be a later context's by now.
+            // If the context was destroyed, the handle may now belong to a later one.
             if !self.0.still_has(wanted.ctx, generation) {
                 match taken {
                     0 => return Err(Errno::EINVAL),
@@ -134,8 +138,8 @@ impl Engine for ShortRing {
     }
 
     unsafe fn destroy(self, ctx: io_context_t) -> Result {
-        // First the part that other threads find by the handle: the kernel may give the address to
-        // another context as soon as it has destroyed this one.
+        // The table first: as soon as the kernel has destroyed the context, it may create another
+        // one at the same address.
         if !served::remove(self.0, ctx) {
             return Err(Errno::EINVAL);
         }
@@ -145,34 +149,39 @@ impl Engine for ShortRing {
 }
 
 impl ShortRing {
-    /// Whether no event waits, neither the kernel's nor ours.
+    /// Whether both rings are empty.
     ///
     /// # Safety
-    /// The context is not destroyed meanwhile.
+    /// No other thread may destroy the context during the call.
     pub unsafe fn is_empty(self, ctx: io_context_t) -> bool {
         // SAFETY: the caller's promise.
-        self.0.late() == 0 && unsafe { Ring::of_kernel(ctx) }.is_empty()
+        self.0.library_events() == 0 && unsafe { Ring::of_kernel(ctx) }.is_empty()
     }
 
-    /// Takes what is ready: the kernel's first, which are older as a rule. If that leaves none of
-    /// ours taken, ours come first the next time, since the kernel may always have as many as are
-    /// wanted.
+    /// Takes ready events from both rings: first the kernel's, which are usually older. If library
+    /// events are left, the next call takes them first, because the kernel alone might always have
+    /// as many as are wanted.
     ///
     /// # Safety
     /// As [`Engine::wait`].
-    unsafe fn take_both<T>(self, generation: u32, wanted: &Wanted<T>, taken: c_long) -> Result {
-        let ours_first = self.0.is_passed_over();
+    unsafe fn take_from_both<T>(
+        self,
+        generation: u32,
+        wanted: &Wanted<T>,
+        taken: c_long,
+    ) -> Result {
+        let library_first = self.0.library_first();
         let mut count = 0;
-        for is_ours in [ours_first, !ours_first] {
+        for from_library in [library_first, !library_first] {
             let before = taken + c_long::from(count);
             if before >= wanted.nr && count > 0 {
                 break;
             }
             // SAFETY: the same contract.
             let answer = unsafe {
-                match is_ours {
+                match from_library {
                     true => in_line::take(self.0, generation, wanted, before),
-                    false => self.stay(wanted, before, 0),
+                    false => self.reap_from_kernel(wanted, before, 0),
                 }
             };
             match answer {
@@ -181,19 +190,25 @@ impl ShortRing {
                 Err(error) => return Err(error),
             }
         }
-        self.0.pass_over(self.0.late() > 0 && !ours_first);
+        let is_left = self.0.library_events() > 0;
+        self.0.set_library_first(is_left && !library_first);
         Ok(count)
     }
 
-    /// Takes events from the kernel, and waits for them at most so many nanoseconds.
+    /// Enters the kernel to reap events, and waits for them for at most so many nanoseconds.
     ///
     /// # Safety
     /// As [`Engine::wait`].
     #[inline(never)]
-    unsafe fn stay<T>(self, wanted: &Wanted<T>, taken: c_long, nanoseconds: i64) -> Result {
+    unsafe fn reap_from_kernel<T>(
+        self,
+        wanted: &Wanted<T>,
+        taken: c_long,
+        nanoseconds: i64,
+    ) -> Result {
         let timeout: timespec = futex::time_of(nanoseconds);
-        // More than the ring holds would never be there at a time.
-        let most = (self.0.slots().max(2) - 1) as c_long;
+        // The kernel's ring never holds more events than this.
+        let most = (self.0.kernel_slots().max(2) - 1) as c_long;
         let least = (wanted.min_nr - taken).max(0).min(most);
         let part = Wanted {
             ctx: wanted.ctx,

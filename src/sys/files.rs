@@ -1,5 +1,5 @@
-//! The system calls that carry out a request in the calling thread, and those that tell what kind
-//! of file it is for. Descriptors and pointers may be anything: the kernel checks them.
+//! The system calls that carry out a request in the calling thread, and those that return the
+//! properties of its file. Descriptors and pointers may have any value: the kernel checks them.
 
 use super::arch::Register;
 use super::syscall::{call, long, pointer};
@@ -11,8 +11,8 @@ use libc::c_long;
 /// A number of bytes, up to 0x7ffff000 (`MAX_RW_COUNT`), or an error.
 pub type Transferred = core::result::Result<c_long, Errno>;
 
-/// In the place of an offset: where a pipe, socket or terminal is.
-pub const STREAM: i64 = -1;
+/// Instead of an offset, for pipes, sockets and terminals, which have none: the current position.
+pub const NO_OFFSET: i64 = -1;
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Direction {
@@ -25,24 +25,25 @@ fn transferred(answer: isize) -> Transferred {
     Ok(answer as c_long)
 }
 
-/// The calls that read, and the calls that write.
+/// The numbers of a system call that reads, and of the one that writes.
 #[derive(Clone, Copy)]
 pub struct Calls(c_long, c_long);
 
 /// preadv2(2) and pwritev2(2).
-pub const WITH_FLAGS: Calls = Calls(libc::SYS_preadv2, libc::SYS_pwritev2);
-/// For where a sandbox or the kernel has only the older calls. The flags are ignored.
-pub const AT_OFFSET: Calls = Calls(libc::SYS_preadv, libc::SYS_pwritev);
-/// The same, at [`STREAM`] alone.
-pub const AT_STREAM: Calls = Calls(libc::SYS_readv, libc::SYS_writev);
-/// pread(2) and pwrite(2), which take an address and a length in the place of a vector. For
-/// machines whose registers hold an offset.
-pub const OF_ONE_PART: Calls = Calls(libc::SYS_pread64, libc::SYS_pwrite64);
+pub const PREADV2: Calls = Calls(libc::SYS_preadv2, libc::SYS_pwritev2);
+/// preadv(2) and pwritev(2), if the kernel or a sandbox does not have the calls above. They ignore
+/// the flags.
+pub const PREADV: Calls = Calls(libc::SYS_preadv, libc::SYS_pwritev);
+/// readv(2) and writev(2), for [`NO_OFFSET`]. They ignore the offset and the flags.
+pub const READV: Calls = Calls(libc::SYS_readv, libc::SYS_writev);
+/// pread(2) and pwrite(2), which take an address and a length instead of a vector. Only for
+/// machines where an offset fits into one register.
+pub const PREAD: Calls = Calls(libc::SYS_pread64, libc::SYS_pwrite64);
 
-/// Makes one of the calls. Each takes the same arguments, or the first ones of them.
+/// Makes one of the calls. All take these arguments, or the first of them.
 ///
 /// # Safety
-/// The memory that the vector names may be read or written.
+/// The memory that the vector refers to may be read or written.
 #[inline(always)]
 pub unsafe fn transfer<T>(
     Calls(read, write): Calls,
@@ -58,13 +59,13 @@ pub unsafe fn transfer<T>(
         Direction::Write => write,
     };
     // SAFETY: the caller's promise.
-    unsafe { make(number, fd, vector.cast(), count, at, flags) }
+    unsafe { transfer_call(number, fd, vector.cast(), count, at, flags) }
 }
 
 /// # Safety
 /// As [`transfer`].
 #[inline(never)]
-unsafe fn make(
+unsafe fn transfer_call(
     number: c_long,
     fd: c_int,
     vector: *const u8,
@@ -72,7 +73,9 @@ unsafe fn make(
     at: i64,
     flags: c_int,
 ) -> Transferred {
-    // SAFETY: the caller's promise. On 64-bit machines the fifth is shifted out, or ignored.
+    // The kernel takes the offset as two `unsigned long`s. On 64-bit machines it ignores the
+    // second.
+    // SAFETY: the caller's promise.
     transferred(unsafe {
         call!(
             number,
@@ -92,15 +95,15 @@ pub fn sync(fd: c_int, data_only: bool) -> Transferred {
         true => libc::SYS_fdatasync,
         false => libc::SYS_fsync,
     };
-    // SAFETY: no memory is involved.
+    // SAFETY: the call accesses no memory.
     transferred(unsafe { call!(number, long(fd as _)) })
 }
 
-/// The status flags of an open file (`F_GETFL`). `EBADF` for one opened with O_PATH, as the calls
-/// that need a file say.
+/// The status flags of an open file (`F_GETFL`). `EBADF` if it was opened with O_PATH, as from the
+/// calls that read and write.
 #[inline(never)]
 pub fn status_flags(fd: c_int) -> core::result::Result<c_int, Errno> {
-    // SAFETY: no memory is involved.
+    // SAFETY: the call accesses no memory.
     let flags = from_kernel(unsafe {
         call!(
             libc::SYS_fcntl,
@@ -115,12 +118,12 @@ pub fn status_flags(fd: c_int) -> core::result::Result<c_int, Errno> {
     }
 }
 
-/// What statx(2) says: the file's type (`S_IFMT`, 0 for eventfds and their like) and size. The size
-/// is the last one known here: servers of network file systems and of FUSE are not asked.
+/// The file's type (`S_IFMT`; 0 for eventfds and other anonymous inodes) and size (`statx(2)`). The
+/// size is the kernel's cached one: it does not ask the server of a network or FUSE file system.
 #[inline(never)]
-pub fn kind_and_size(fd: c_int) -> Option<(u32, u64)> {
+pub fn type_and_size(fd: c_int) -> Option<(u32, u64)> {
     let mut status = MaybeUninit::<libc::statx>::uninit();
-    // SAFETY: the kernel reads the empty path and writes the structure.
+    // SAFETY: the kernel reads the empty path and writes `status`.
     let answer = unsafe {
         call!(
             libc::SYS_statx,
@@ -134,16 +137,16 @@ pub fn kind_and_size(fd: c_int) -> Option<(u32, u64)> {
     if answer != 0 {
         return None;
     }
-    // SAFETY: the kernel has written it.
+    // SAFETY: the kernel has written `status`.
     let status = unsafe { status.assume_init_ref() };
     Some((u32::from(status.stx_mode) & libc::S_IFMT, status.stx_size))
 }
 
-/// Which file system a file is in (`f_type` of statfs(2)), or 0.
-pub fn file_system(fd: c_int) -> u32 {
-    // The first word is the type; the rest is of no interest.
+/// The type of a file's file system (`f_type` of statfs(2)), or 0.
+pub fn file_system_type(fd: c_int) -> u32 {
+    // Room for the kernel's structure, whose first word is the type.
     let mut status = MaybeUninit::<[libc::c_ulong; 32]>::uninit();
-    // SAFETY: the kernel writes its structure, which is smaller.
+    // SAFETY: the kernel writes its structure, which is smaller than `status`.
     let answer = unsafe {
         call!(
             libc::SYS_fstatfs,
@@ -155,25 +158,25 @@ pub fn file_system(fd: c_int) -> u32 {
         return 0;
     }
     let first = status.as_ptr().cast::<libc::c_uint>();
-    // s390x has 32 bits here; the others a long.
+    // The type is an unsigned int on s390x, and a long on the other machines. Its low half is read.
     let is_low_first = cfg!(any(target_endian = "little", target_arch = "s390x"));
-    // SAFETY: the kernel has written it.
+    // SAFETY: the kernel has written the first word.
     unsafe { *first.add(!is_low_first as usize * (cfg!(target_pointer_width = "64") as usize)) }
 }
 
-/// `TCGETS` in `asm/ioctls.h`; the C library of PowerPC has a number of its own.
+/// `TCGETS` in `asm/ioctls.h`. On PowerPC, the C library has another number.
 const TCGETS: c_long = if cfg!(any(target_arch = "powerpc", target_arch = "powerpc64")) {
     0x402c_7413
 } else {
     libc::TCGETS as c_long
 };
 
-/// Whether a file is a terminal from which a read returns although nothing has been typed: it is
-/// not read by lines, and MIN is 0 (`termios(3)`).
+/// Whether a file is a terminal in noncanonical mode with MIN 0 (`termios(3)`), so that a read may
+/// return 0 bytes.
 #[inline(never)]
 pub fn is_terminal_without_min(fd: c_int) -> bool {
     let mut mode = MaybeUninit::<libc::termios>::zeroed();
-    // SAFETY: the kernel writes its structure, which begins in the same way and is not larger.
+    // SAFETY: the kernel writes its structure, which is not larger and has the same first fields.
     let answer = unsafe {
         call!(
             libc::SYS_ioctl,
@@ -187,18 +190,18 @@ pub fn is_terminal_without_min(fd: c_int) -> bool {
     answer == 0 && mode.c_lflag & libc::ICANON == 0 && mode.c_cc[libc::VMIN] == 0
 }
 
-/// Adds one to an eventfd.
-pub fn add_one(fd: c_int) {
+/// Adds 1 to an eventfd.
+pub fn add_to_eventfd(fd: c_int) {
     let one = 1_u64;
-    // SAFETY: the kernel reads the local.
+    // SAFETY: the kernel reads `one`.
     unsafe {
         call!(libc::SYS_write, long(fd as _), pointer(&one), long(8));
     }
 }
 
-/// What a write of 8 bytes from an address that nobody has comes to: `EFAULT` from an eventfd.
-pub fn write_of_nothing(fd: c_int) -> Transferred {
-    // SAFETY: the kernel cannot read there.
+/// Writes 8 bytes from an address that is never mapped. An eventfd returns `EFAULT`.
+pub fn write_from_bad_address(fd: c_int) -> Transferred {
+    // SAFETY: the kernel cannot read the address, so nothing is written.
     transferred(unsafe {
         call!(
             libc::SYS_write,
@@ -209,11 +212,11 @@ pub fn write_of_nothing(fd: c_int) -> Transferred {
     })
 }
 
-/// The first bytes of what a symbolic link says (`readlinkat(2)`), into `text`. How many; None if
-/// there is no such link. The path ends with a zero.
+/// Copies the beginning of a symbolic link's target to `text` (`readlinkat(2)`). Returns the number
+/// of bytes, or None if there is no such link. The path must end with a zero byte.
 #[inline(never)]
-pub fn link(path: *const u8, text: &mut [u8]) -> Option<usize> {
-    // SAFETY: the kernel reads the path and writes as many bytes as there is room for.
+pub fn read_link(path: *const u8, text: &mut [u8]) -> Option<usize> {
+    // SAFETY: the kernel reads the path, and writes at most the length of `text`.
     let answer = unsafe {
         call!(
             libc::SYS_readlinkat,
@@ -227,11 +230,11 @@ pub fn link(path: *const u8, text: &mut [u8]) -> Option<usize> {
     usize::try_from(answer).ok()
 }
 
-/// The first bytes of a file, in `text`; none if it cannot be read.
+/// Reads the beginning of a file into `text`. Returns an empty slice if that fails.
 #[inline(never)]
-pub fn beginning<'a>(path: &CStr, text: &'a mut [u8]) -> &'a [u8] {
-    // SAFETY: the kernel reads the path, and writes as many bytes as there is room for; the
-    // descriptor is our own.
+pub fn read_beginning<'a>(path: &CStr, text: &'a mut [u8]) -> &'a [u8] {
+    // SAFETY: the kernel reads the path, and writes at most the length of `text`. No other code
+    // uses the descriptor that is closed.
     unsafe {
         let fd = call!(
             libc::SYS_openat,
@@ -258,14 +261,15 @@ pub fn beginning<'a>(path: &CStr, text: &'a mut [u8]) -> &'a [u8] {
 
 /// This thread's I/O priority (`ioprio_get(2)`).
 pub fn priority() -> c_int {
-    // SAFETY: no memory is involved.
+    // SAFETY: the call accesses no memory.
     let answer = unsafe { call!(libc::SYS_ioprio_get, long(WHO_PROCESS), long(0)) };
     answer.max(0) as c_int
 }
 
-/// Sets it (`ioprio_set(2)`), with the checks that the kernel makes of a request's.
+/// Sets this thread's I/O priority (`ioprio_set(2)`). The kernel makes the same checks as for a
+/// request's priority.
 pub fn set_priority(priority: c_int) -> crate::errno::Result {
-    // SAFETY: no memory is involved.
+    // SAFETY: the call accesses no memory.
     from_kernel(unsafe {
         call!(
             libc::SYS_ioprio_set,
@@ -276,5 +280,5 @@ pub fn set_priority(priority: c_int) -> crate::errno::Result {
     })
 }
 
-/// `IOPRIO_WHO_PROCESS` in `linux/ioprio.h`; with 0, the calling thread.
+/// `IOPRIO_WHO_PROCESS` in `linux/ioprio.h`. With ID 0, it means the calling thread.
 const WHO_PROCESS: c_long = 1;

@@ -1,5 +1,5 @@
-//! Which of the program's memory can be read and written: answered by the kernel, which reports a
-//! bad address as `EFAULT` where an access by this library would kill the program.
+//! Checks whether the program's memory can be read and written, with system calls that return
+//! `EFAULT` for a bad address. An access by this library would kill the program instead.
 
 use super::arch::KERNEL_SIGSET_SIZE;
 use super::files::Direction;
@@ -7,50 +7,54 @@ use super::syscall::{call, long, pointer};
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// Smaller pages than any kernel has are as good as its own here.
+/// The unit of the checks. Pages may be larger than this, but not smaller.
 const PAGE: usize = 4096;
 const PAGE_MASK: usize = !(PAGE - 1);
 
-/// What one call has asked about last, and need not ask about again: pages, and a file.
-pub struct Proven {
-    /// The file that was read by `read_iter`, or written by `write_iter`.
-    pub file: (c_int, Direction),
+/// The results of the last checks in one call of the library, which need not be repeated.
+pub struct Checked {
+    /// The last file that was found to have `read_iter` or `write_iter`, by the direction.
+    pub iter_file: (c_int, Direction),
+    /// The page of a local variable.
     stack: usize,
+    /// The page that was last found to be readable.
     readable: usize,
+    /// The page that was last found to be readable and writable.
     writable: usize,
 }
 
-impl Proven {
-    /// Knows one page: that of a local variable.
+impl Checked {
+    /// At first, only the page of a local variable is known to be accessible.
     #[inline(never)]
-    pub fn new() -> Proven {
+    pub fn new() -> Checked {
         let local = 0_u8;
         let stack = core::ptr::addr_of!(local) as usize & PAGE_MASK;
-        Proven {
-            file: (-1, Direction::Read),
+        Checked {
+            iter_file: (-1, Direction::Read),
             stack,
             readable: stack,
             writable: stack,
         }
     }
 
-    /// Whether a value lies in the page that could be written last.
+    /// Whether a value is in the page that was last found to be writable. Makes no system call.
     #[inline(always)]
-    pub fn can_write<T>(&self, value: *const T) -> bool {
+    pub fn is_known_writable<T>(&self, value: *const T) -> bool {
         lies_in(self.writable, value)
     }
 
-    /// Whether a value lies in one of the pages that could be read or written last.
+    /// Whether a value is in a page that was last found to be readable or writable. Makes no system
+    /// call.
     #[inline(always)]
-    pub fn can_read<T>(&self, value: *const T) -> bool {
+    pub fn is_known_readable<T>(&self, value: *const T) -> bool {
         lies_in(self.readable, value) || lies_in(self.writable, value)
     }
 
-    /// Finds out with one call whether a word can be read and written, if the kernel has such a
-    /// call. The word keeps its value.
+    /// Checks with one system call whether a word can be read and written, if the kernel allows
+    /// that. The word keeps its value.
     #[inline]
-    pub fn prove<T>(&mut self, word: *mut T) {
-        if WRITES_BACK.load(Relaxed) && write_back(word.cast()) == -EBADF {
+    pub fn check_word<T>(&mut self, word: *mut T) {
+        if SENDFILE_WRITES_BACK.load(Relaxed) && sendfile_offset(word.cast()) == -EBADF {
             self.writable = word as usize & PAGE_MASK;
         }
     }
@@ -61,44 +65,46 @@ impl Proven {
         self.each_page(address as usize, length, |known, page, at| {
             page == known.stack || page == known.readable || page == known.writable || {
                 known.readable = page;
-                can_read(at)
+                kernel_can_read(at)
             }
         })
     }
 
-    /// Whether `length` bytes, at least one, can be written. The bytes must be ones that are going
-    /// to be written: asking changes them.
+    /// Whether `length` bytes, at least one, can be written. The check changes the bytes, so the
+    /// caller must be about to write them.
     #[inline(never)]
     pub fn is_writable<T>(&mut self, address: *mut T, length: usize) -> bool {
         self.each_page(address as usize, length, |known, page, at| {
             page == known.stack || page == known.writable || {
                 known.writable = page;
-                can_write(at)
+                kernel_can_write(at)
             }
         })
     }
 
-    /// The same for one word that other threads may read meanwhile: asking leaves it as it is.
+    /// Whether a word can be written that other threads may read. The check does not change it.
     pub fn is_word_writable<T>(&mut self, address: *mut T) -> bool {
         match address as usize % 4 {
             0 => super::futex::add_zero(address.cast()).is_ok(),
-            // Only an unaligned one is changed for a moment.
+            // The check changes an unaligned word, until the caller writes it.
             _ => self.is_writable(address, core::mem::size_of::<T>()),
         }
     }
 
+    /// Calls `check` for each page of a range, with the page and the first address in it. False if
+    /// a check fails; the known pages are then forgotten.
     fn each_page(
         &mut self,
         address: usize,
         length: usize,
-        mut holds: impl FnMut(&mut Proven, usize, usize) -> bool,
+        mut check: impl FnMut(&mut Checked, usize, usize) -> bool,
     ) -> bool {
         let Some(last) = address.checked_add(length - 1) else {
             return false;
         };
         let mut page = address & PAGE_MASK;
         loop {
-            if !holds(self, page, address.max(page)) {
+            if !check(self, page, address.max(page)) {
                 (self.readable, self.writable) = (self.stack, self.stack);
                 return false;
             }
@@ -110,6 +116,7 @@ impl Proven {
     }
 }
 
+/// Whether all bytes of a value are in a page.
 fn lies_in<T>(page: usize, value: *const T) -> bool {
     (value as usize).wrapping_sub(page) <= PAGE - core::mem::size_of::<T>()
 }
@@ -117,22 +124,23 @@ fn lies_in<T>(page: usize, value: *const T) -> bool {
 const EBADF: isize = libc::EBADF as isize;
 const EFAULT: isize = libc::EFAULT as isize;
 
-/// Whether [`write_back`] does what it says: emulators leave the offset alone after an error.
-static WRITES_BACK: AtomicBool = AtomicBool::new(false);
+/// Whether sendfile(2) writes the offset back after an error, as Linux does. Some emulators do not.
+static SENDFILE_WRITES_BACK: AtomicBool = AtomicBool::new(false);
 
-/// To be called when the library is loaded, if it may come to serve contexts.
+/// Must be called when the library is loaded, if the environment allows it to serve contexts.
 pub fn prepare() {
     static CONSTANT: u64 = 0;
-    WRITES_BACK.store(
-        write_back(core::ptr::addr_of!(CONSTANT).cast()) == -EFAULT,
+    SENDFILE_WRITES_BACK.store(
+        sendfile_offset(core::ptr::addr_of!(CONSTANT).cast()) == -EFAULT,
         Relaxed,
     );
 }
 
-/// By sendfile(2) without files, which reads the offset, and writes it back after any error.
+/// Makes a sendfile(2) call with bad descriptors. The kernel reads the offset, and writes it back
+/// unchanged after the error: `EBADF` if it can, otherwise `EFAULT`.
 #[inline(never)]
-fn write_back(offset: *const u8) -> isize {
-    // SAFETY: the value stays the same.
+fn sendfile_offset(offset: *const u8) -> isize {
+    // SAFETY: the kernel checks the address, and the value does not change.
     unsafe {
         call!(
             libc::SYS_sendfile,
@@ -145,11 +153,12 @@ fn write_back(offset: *const u8) -> isize {
     }
 }
 
-/// By rt_sigprocmask(2), which reads a mask before it refuses the unknown `how`.
-fn can_read(address: usize) -> bool {
-    // All of the mask has to lie in the page.
+/// Whether the kernel can read a page. rt_sigprocmask(2) reads a mask before it refuses an invalid
+/// `how`.
+fn kernel_can_read(address: usize) -> bool {
+    // The whole mask must be in the page.
     let at = address.min((address & PAGE_MASK) + PAGE - KERNEL_SIGSET_SIZE);
-    // SAFETY: changes nothing.
+    // SAFETY: the kernel checks the address, and changes nothing.
     let answer = unsafe {
         call!(
             libc::SYS_rt_sigprocmask,
@@ -163,10 +172,10 @@ fn can_read(address: usize) -> bool {
     answer != -EFAULT
 }
 
-/// By getcpu(2), which writes four bytes. Only the alignment of the caller's data keeps those in
-/// the page.
-fn can_write(address: usize) -> bool {
-    // SAFETY: the caller is going to write there.
+/// Whether the kernel can write a page. getcpu(2) writes four bytes; they are in the page because
+/// the caller's data is aligned.
+fn kernel_can_write(address: usize) -> bool {
+    // SAFETY: the kernel checks the address, and the caller is about to write there.
     let answer = unsafe {
         call!(
             libc::SYS_getcpu,
