@@ -1,6 +1,6 @@
 //! The completion ring: `struct aio_ring` in `fs/aio.c`. The kernel maps it into the process; its
 //! address is the context's handle. The first part of this file reads the kernel's ring, the second
-//! ([`Memory`]) fills a ring of the library's own.
+//! ([`LibraryRing`]) fills a ring of the library's own.
 
 use crate::abi::{io_context_t, io_event};
 use crate::sys::restartable::Section;
@@ -194,7 +194,7 @@ impl Completions {
 /// A ring in the library's own memory. As in the kernel's ring, events are added at the tail, under
 /// a lock (`engine/events.rs`), and taken at the head.
 #[derive(Clone, Copy)]
-pub struct Memory<'a>(&'a Header);
+pub struct LibraryRing<'a>(&'a Header);
 
 /// The size in bytes of a ring for `maxevents` requests, and its number of slots, as in
 /// `ioctx_alloc` and `aio_setup_ring` in `fs/aio.c`: the kernel plans for at least four requests
@@ -237,13 +237,13 @@ fn divide(value: u32, divisor: u32) -> (u32, u32) {
     (quotient, remainder as u32)
 }
 
-impl<'a> Memory<'a> {
+impl<'a> LibraryRing<'a> {
     /// # Safety
-    /// [`Memory::start`] must have been called for the address, and the pages must stay mapped as
-    /// long as the result is used.
-    pub unsafe fn at(address: usize) -> Memory<'a> {
+    /// [`LibraryRing::start`] must have been called for the address, and the pages must stay mapped
+    /// as long as the result is used.
+    pub unsafe fn at(address: usize) -> LibraryRing<'a> {
         // SAFETY: the caller's promise.
-        Memory(unsafe { &*(address as *const Header) })
+        LibraryRing(unsafe { &*(address as *const Header) })
     }
 
     /// Initialises an empty ring.

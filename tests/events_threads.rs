@@ -100,7 +100,7 @@ mod sys {
 }
 
 use abi::{io_context_t, io_event};
-use aio_ring::Memory;
+use aio_ring::LibraryRing;
 use events::{Events, Word};
 use served::{ContextRef, New};
 use std::alloc::{alloc_zeroed, dealloc, Layout};
@@ -134,7 +134,7 @@ fn new_ring() -> usize {
     unsafe {
         let ring = alloc_zeroed(layout());
         assert!(!ring.is_null());
-        Memory::start(ring.expose_provenance(), SLOTS);
+        LibraryRing::start(ring.expose_provenance(), SLOTS);
         ring.expose_provenance()
     }
 }
@@ -143,7 +143,7 @@ fn new_ring() -> usize {
 unsafe fn end_ring(address: usize) {
     unsafe {
         let mut events = [NOTHING; SLOTS as usize];
-        let count = Memory::at(address).take(events.as_mut_ptr(), SLOTS);
+        let count = LibraryRing::at(address).take(events.as_mut_ptr(), SLOTS);
         account(&events[..count as usize]);
         dealloc(std::ptr::with_exposed_provenance_mut(address), layout());
     }
@@ -284,9 +284,9 @@ impl<W: Word> Bare<W> {
         }
     }
 
-    fn memory(&self) -> Memory<'_> {
+    fn memory(&self) -> LibraryRing<'_> {
         // SAFETY: it stays until `self` is dropped.
-        unsafe { Memory::at(self.ring) }
+        unsafe { LibraryRing::at(self.ring) }
     }
 }
 

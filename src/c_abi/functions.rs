@@ -6,7 +6,7 @@
 #![allow(rustdoc::broken_intra_doc_links)]
 
 use crate::abi::{io_callback_t, io_context_t, io_event, iocb};
-use crate::address::is_plausible;
+use crate::address::is_user_address;
 use crate::context::{self, Wanted};
 use crate::errno::{into_c, Errno};
 use crate::timeout::timespec;
@@ -33,7 +33,7 @@ pub unsafe extern "C" fn io_queue_init(maxevents: c_int, ctxp: *mut io_context_t
     if maxevents <= 0 {
         return into_c(Err(Errno::EINVAL));
     }
-    if is_plausible(ctxp) {
+    if is_user_address(ctxp) {
         // SAFETY: the caller must pass a writable ctxp, as to the original.
         unsafe { ctxp.write_unaligned(null_mut()) };
     }

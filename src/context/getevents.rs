@@ -11,7 +11,7 @@ use super::lock::{Owner, Reader};
 use super::registry::{self, Listed};
 use super::this_call;
 use crate::abi::{io_context_t, io_event};
-use crate::address::is_plausible;
+use crate::address::is_user_address;
 use crate::aio_ring::{Completions, Ring};
 use crate::engine::{Engine, GetEvents, KernelAio, Wanted};
 use crate::errno::{into_c, Errno, Result};
@@ -311,7 +311,7 @@ impl<T: Timeout + GetEvents> Wanted<T> {
         if self.timeout.is_null() {
             return When::Wait;
         }
-        if !is_plausible(self.timeout) {
+        if !is_user_address(self.timeout) {
             return When::Unreadable;
         }
         // SAFETY: the caller's promise. It may be unaligned, in a packed structure.
@@ -346,7 +346,7 @@ impl<T: Timeout + GetEvents> Wanted<T> {
             && self.nr > 0
             && self.mask.map_or(true, |mask| mask.is_null())
             && when != When::Unreadable
-            && is_plausible(self.events);
+            && is_user_address(self.events);
         if may {
             Area::of_this_thread()
         } else {
@@ -400,7 +400,7 @@ impl<T: Timeout + GetEvents> Wanted<T> {
         let address = self.ctx as usize;
         // Rings are page-aligned. Check that first, because a sandbox may answer 0 to any system
         // call, and before reading the timeout, as the original does.
-        let may_be_ring = is_plausible(self.ctx) && address % 4096 == 0;
+        let may_be_ring = is_user_address(self.ctx) && address % 4096 == 0;
         // SAFETY: the caller promises that the timeout is readable. A ring is mapped at the handle,
         // unless the program destroys it now, and then the original would crash, too.
         may_be_ring

@@ -16,7 +16,7 @@ mod registry;
 
 use crate::abi::{io_context_t, io_event, iocb};
 pub use crate::engine::Wanted;
-use crate::engine::{self, Engine, GetEvents, KernelAio, Rung, Server};
+use crate::engine::{self, AnyEngine, Engine, GetEvents, KernelAio, Rung};
 use crate::errno::{into_c, Errno, Result};
 use crate::settings;
 use crate::sys::restartable;
@@ -82,8 +82,8 @@ unsafe fn wait_in_engine<T: Timeout + GetEvents>(wanted: &Wanted<T>) -> Result {
 }
 
 #[inline(never)]
-fn engine_of(ctx: io_context_t) -> Server {
-    Server::of(settings::engine(), ctx)
+fn engine_of(ctx: io_context_t) -> AnyEngine {
+    AnyEngine::of(settings::engine(), ctx)
 }
 
 /// Cancels a request in flight.

@@ -6,8 +6,8 @@ use super::request;
 use super::served::{self, ContextRef, Entry, New};
 use super::{machine, Engine, GetEvents, Wanted};
 use crate::abi::{io_context_t, io_event, iocb};
-use crate::address::is_plausible;
-use crate::aio_ring::{self, Memory};
+use crate::address::is_user_address;
+use crate::aio_ring::{self, LibraryRing};
 use crate::errno::{Errno, Result};
 use crate::sys::futex;
 use crate::sys::memory;
@@ -42,14 +42,14 @@ pub fn map_ring(maxevents: u32) -> core::result::Result<(usize, usize, u32), Err
     let address = memory::map(length)?;
     memory::name_and_wipe_on_fork(address, length, c"libaio-rs events");
     // SAFETY: the pages are new, and have room for the slots.
-    unsafe { Memory::start(address, slots) };
+    unsafe { LibraryRing::start(address, slots) };
     Ok((address, length, slots))
 }
 
 impl Engine for InLine {
     unsafe fn set_up(self, maxevents: c_int, ctxp: *mut io_context_t) -> Result {
         let mut checked = Checked::new();
-        if !is_plausible(ctxp) || !checked.is_readable(ctxp, size_of::<io_context_t>()) {
+        if !is_user_address(ctxp) || !checked.is_readable(ctxp, size_of::<io_context_t>()) {
             return Err(Errno::EFAULT);
         }
         // SAFETY: it is readable.
@@ -123,7 +123,7 @@ impl Engine for InLine {
     /// No request is ever in flight, so none can be cancelled.
     #[inline(never)]
     unsafe fn cancel(self, _: io_context_t, iocb: *mut iocb, _: *mut io_event) -> Result {
-        if !is_plausible(iocb) || !Checked::new().is_readable(iocb, size_of::<iocb>()) {
+        if !is_user_address(iocb) || !Checked::new().is_readable(iocb, size_of::<iocb>()) {
             return Err(Errno::EFAULT);
         }
         Err(Errno::EINVAL)
@@ -149,7 +149,7 @@ unsafe fn submit_all(context: &ContextRef, nr: c_long, iocbs: *mut *mut iocb) ->
     for i in 0..nr {
         let at = iocbs.wrapping_add(i as usize);
         let is_readable = checked.is_known_readable(at)
-            || is_plausible(at) && checked.is_readable(at, size_of::<*mut iocb>());
+            || is_user_address(at) && checked.is_readable(at, size_of::<*mut iocb>());
         let answer = match is_readable {
             // SAFETY: the array element is readable; and the same contract.
             true => unsafe { request::submit(context, at.read_unaligned(), checked) },
@@ -185,7 +185,7 @@ impl Deadline {
         if timeout.is_null() {
             return Ok(Deadline::Never);
         }
-        if !is_plausible(timeout) || !Checked::new().is_readable(timeout, size_of::<T>()) {
+        if !is_user_address(timeout) || !Checked::new().is_readable(timeout, size_of::<T>()) {
             return Err(Errno::EFAULT);
         }
         // SAFETY: it is readable.
@@ -234,6 +234,7 @@ unsafe fn wait<T>(
     loop {
         // SAFETY: the same contract.
         let answer = unsafe { take(entry, generation, wanted, taken) };
+        // Err(None) means that the wait is over.
         let result = match answer {
             Ok(count) => {
                 taken += c_long::from(count);
@@ -278,7 +279,7 @@ pub unsafe fn take<T>(
     wanted: &Wanted<T>,
     taken: c_long,
 ) -> Result {
-    let Some(context) = ContextRef::get_generation(entry, wanted.ctx, generation) else {
+    let Some(context) = ContextRef::get_same_generation(entry, wanted.ctx, generation) else {
         return Err(Errno::EINVAL);
     };
     let count = (wanted.nr - taken).min(context.unread() as c_long) as usize;
@@ -288,7 +289,7 @@ pub unsafe fn take<T>(
         // Like the kernel, stores the head even then; a program may have set it out of range.
         // SAFETY: for 0 events nothing is written.
         Ok(unsafe { context.take(to, 0) } as c_int)
-    } else if is_plausible(to) && Checked::new().is_writable(to, length) {
+    } else if is_user_address(to) && Checked::new().is_writable(to, length) {
         // SAFETY: `to` is writable, with room for `count`.
         Ok(unsafe { context.take(to, count as u32) } as c_int)
     } else {

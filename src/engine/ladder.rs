@@ -65,7 +65,7 @@ pub unsafe fn set_up(
 /// The call must have written `*ctxp`, or `ctxp` must be invalid.
 pub unsafe fn read_handle(ctxp: *mut io_context_t) -> io_context_t {
     // A sandbox may return 0 without making the call, so the kernel has not checked the address.
-    if !crate::address::is_plausible(ctxp) {
+    if !crate::address::is_user_address(ctxp) {
         return core::ptr::null_mut();
     }
     // SAFETY: the caller's promise.

@@ -14,7 +14,7 @@
 //! | `request.rs` | io_submit(): checks one iocb, carries it out in this thread, adds its event |
 //! | `transfer.rs` | reads and writes |
 //! | `events.rs` | the lock for the events, the room for them, and the threads that wait for them |
-//! | `aio_ring.rs` (`Memory`) | the events, in a ring of the library's own |
+//! | `aio_ring.rs` (`LibraryRing`) | the events, in a ring of the library's own |
 //!
 //! io_getevents() then copies events from that ring, like from the kernel's: in user space as the
 //! owner of its lock (`context/getevents.rs`), or else in `in_line.rs`, which also waits.
@@ -93,7 +93,7 @@ pub fn prepare() {
 
 /// The engine that serves a handle, if the environment allows more than kernel AIO.
 #[derive(Clone, Copy)]
-pub enum Server {
+pub enum AnyEngine {
     /// The handle is not in the table, and may have any value. Kernel AIO may be refused.
     Kernel,
     ShortRing(ShortRing),
@@ -102,14 +102,14 @@ pub enum Server {
     InLine(InLine),
 }
 
-impl Server {
+impl AnyEngine {
     /// Looks the handle up in the table.
-    pub fn of(mode: Mode, ctx: io_context_t) -> Server {
+    pub fn of(mode: Mode, ctx: io_context_t) -> AnyEngine {
         match served::find(ctx) {
-            Some(entry) if entry.is_inline(ctx) => Server::InLine(InLine(Some(entry))),
-            Some(entry) => Server::ShortRing(ShortRing(entry)),
-            None if mode == Mode::InLine => Server::InLine(InLine(None)),
-            None => Server::Kernel,
+            Some(entry) if entry.is_inline(ctx) => AnyEngine::InLine(InLine(Some(entry))),
+            Some(entry) => AnyEngine::ShortRing(ShortRing(entry)),
+            None if mode == Mode::InLine => AnyEngine::InLine(InLine(None)),
+            None => AnyEngine::Kernel,
         }
     }
 
@@ -119,10 +119,10 @@ impl Server {
     /// No other thread may destroy the context during the call.
     pub unsafe fn is_empty(self, ctx: io_context_t) -> Option<bool> {
         match self {
-            Server::Kernel => None,
+            AnyEngine::Kernel => None,
             // SAFETY: the same contract.
-            Server::ShortRing(ring) => Some(unsafe { ring.is_empty(ctx) }),
-            Server::InLine(InLine(entry)) => {
+            AnyEngine::ShortRing(ring) => Some(unsafe { ring.is_empty(ctx) }),
+            AnyEngine::InLine(InLine(entry)) => {
                 // SAFETY: the same contract.
                 Some(entry.is_some_and(|entry| unsafe { entry.is_empty() }))
             }
@@ -131,10 +131,10 @@ impl Server {
 }
 
 /// Calls an operation of the engine.
-macro_rules! serve {
+macro_rules! call_engine {
     ($server:expr, $engine:ident => $call:expr) => {
         match $server {
-            Server::Kernel => {
+            AnyEngine::Kernel => {
                 let $engine = KernelAio;
                 match $call {
                     // There is no kernel AIO. Return what it would return for an unknown handle.
@@ -145,35 +145,35 @@ macro_rules! serve {
                     answer => answer,
                 }
             }
-            Server::ShortRing($engine) => $call,
-            Server::InLine($engine) => $call,
+            AnyEngine::ShortRing($engine) => $call,
+            AnyEngine::InLine($engine) => $call,
         }
     };
 }
 
-impl Engine for Server {
+impl Engine for AnyEngine {
     unsafe fn set_up(self, maxevents: c_int, ctxp: *mut io_context_t) -> Result {
         // SAFETY: the same contract.
-        serve!(self, engine => unsafe { engine.set_up(maxevents, ctxp) })
+        call_engine!(self, engine => unsafe { engine.set_up(maxevents, ctxp) })
     }
 
     unsafe fn submit(self, ctx: io_context_t, nr: c_long, iocbs: *mut *mut iocb) -> Result {
         // SAFETY: the same contract.
-        serve!(self, engine => unsafe { engine.submit(ctx, nr, iocbs) })
+        call_engine!(self, engine => unsafe { engine.submit(ctx, nr, iocbs) })
     }
 
     unsafe fn wait<T: Timeout + GetEvents>(self, wanted: &Wanted<T>) -> Result {
         // SAFETY: the same contract.
-        serve!(self, engine => unsafe { engine.wait(wanted) })
+        call_engine!(self, engine => unsafe { engine.wait(wanted) })
     }
 
     unsafe fn cancel(self, ctx: io_context_t, iocb: *mut iocb, event: *mut io_event) -> Result {
         // SAFETY: the same contract.
-        serve!(self, engine => unsafe { engine.cancel(ctx, iocb, event) })
+        call_engine!(self, engine => unsafe { engine.cancel(ctx, iocb, event) })
     }
 
     unsafe fn destroy(self, ctx: io_context_t) -> Result {
         // SAFETY: the same contract.
-        serve!(self, engine => unsafe { engine.destroy(ctx) })
+        call_engine!(self, engine => unsafe { engine.destroy(ctx) })
     }
 }

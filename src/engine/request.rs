@@ -4,7 +4,7 @@
 use super::served::ContextRef;
 use super::transfer::Transfer;
 use crate::abi::{io_event, io_iocb_cmd, io_iocb_common, iocb};
-use crate::address::is_plausible;
+use crate::address::is_user_address;
 use crate::errno::{into_event, Errno};
 use crate::sys::files::{self, Direction};
 use crate::sys::futex;
@@ -31,7 +31,7 @@ pub unsafe fn submit(
     at: *mut iocb,
     checked: &mut Checked,
 ) -> Result<(), Errno> {
-    if !is_plausible(at) {
+    if !is_user_address(at) {
         return Err(Errno::EFAULT);
     }
     if !checked.is_known_writable(at) {

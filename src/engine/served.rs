@@ -11,7 +11,7 @@
 
 use super::events::{Events, Word};
 use crate::abi::{io_context_t, io_event};
-use crate::aio_ring::Memory;
+use crate::aio_ring::LibraryRing;
 use crate::errno::{Errno, Result};
 use crate::settings::WITHOUT_LOCK;
 use crate::sys::futex;
@@ -268,15 +268,15 @@ impl Entry {
     /// No other thread may destroy the context during the call.
     pub unsafe fn is_empty(&self) -> bool {
         // SAFETY: the caller's promise.
-        unsafe { self.memory() }.unread() == 0
+        unsafe { self.ring() }.unread() == 0
     }
 
     /// # Safety
     /// As long as the result is used, this thread must hold a [`ContextRef`], or no thread may
     /// destroy the context.
-    unsafe fn memory(&self) -> Memory<'_> {
+    unsafe fn ring(&self) -> LibraryRing<'_> {
         // SAFETY: the caller's promise.
-        unsafe { Memory::at(self.memory.load(Acquire)) }
+        unsafe { LibraryRing::at(self.memory.load(Acquire)) }
     }
 }
 
@@ -386,7 +386,7 @@ impl ContextRef {
 
     /// The same, but None if the handle belongs to a later context.
     #[inline(never)]
-    pub fn get_generation(
+    pub fn get_same_generation(
         entry: &'static Entry,
         ctx: io_context_t,
         generation: u32,
@@ -431,9 +431,9 @@ impl ContextRef {
         self.restore_signals();
     }
 
-    fn memory(&self) -> Memory<'_> {
+    fn ring(&self) -> LibraryRing<'_> {
         // SAFETY: this thread holds a reference.
-        unsafe { self.entry.memory() }
+        unsafe { self.entry.ring() }
     }
 
     /// The most requests that one io_submit() processes.
@@ -450,8 +450,8 @@ impl ContextRef {
     #[inline(never)]
     pub fn reserve(&self) -> Result {
         let capacity = self.entry.capacity();
-        let memory = self.memory();
-        match self.entry.events().reserve(capacity, || memory.unread()) {
+        let ring = self.ring();
+        match self.entry.events().reserve(capacity, || ring.unread()) {
             true => Ok(0),
             false => Err(Errno::EAGAIN),
         }
@@ -465,10 +465,10 @@ impl ContextRef {
     /// Adds an event, for which room was reserved.
     #[inline(never)]
     pub fn append(&self, event: io_event) {
-        let memory = self.memory();
+        let ring = self.ring();
         self.entry.events().append(|| {
             // SAFETY: this thread holds the lock, and has reserved room.
-            let unread = unsafe { memory.append(event) };
+            let unread = unsafe { ring.append(event) };
             self.entry.library_events.store(unread, Relaxed);
             unread
         });
@@ -479,19 +479,19 @@ impl ContextRef {
     /// # Safety
     /// `events` must be writable, with room for `count`.
     pub unsafe fn take(&self, events: *mut io_event, count: u32) -> u32 {
-        let memory = self.memory();
+        let ring = self.ring();
         self.entry.events().take(|| {
             // SAFETY: this thread holds the lock of `events.rs`. If the context is in the registry,
             // it is also a reader of the lock of `context/lock.rs`, so that lock has no owner.
-            let taken = unsafe { memory.take(events, count) };
-            self.entry.library_events.store(memory.unread(), Relaxed);
+            let taken = unsafe { ring.take(events, count) };
+            self.entry.library_events.store(ring.unread(), Relaxed);
             taken
         })
     }
 
     /// The number of unread events in the library's ring.
     pub fn unread(&self) -> u32 {
-        self.memory().unread()
+        self.ring().unread()
     }
 
     /// Waits until a file is ready, by ppoll(2) with the program's signal mask. During the wait,
@@ -531,11 +531,11 @@ pub fn sleep(
     needed: u32,
     deadline: i64,
 ) -> Result {
-    let Some(context) = ContextRef::get_generation(entry, ctx, generation) else {
+    let Some(context) = ContextRef::get_same_generation(entry, ctx, generation) else {
         return Err(Errno::EINVAL);
     };
-    let memory = context.memory();
-    let value = entry.events().prepare_to_wait(needed, || memory.unread());
+    let ring = context.ring();
+    let value = entry.events().prepare_to_wait(needed, || ring.unread());
     context.put();
     match value {
         // The word is in the table, which is never unmapped.

@@ -10,7 +10,7 @@
 
 use super::request::Refused;
 use super::served::{ContextRef, Wait};
-use crate::address::is_plausible;
+use crate::address::is_user_address;
 use crate::errno::{into_event, Errno};
 use crate::sys::files::{self, Direction, Transferred, NO_OFFSET};
 use crate::sys::user_memory::Checked;
@@ -84,7 +84,8 @@ impl Transfer {
         if result.is_ok() {
             return Ok(into_event(result));
         }
-        // A file without offsets. The transfer of 0 bytes excludes a server's ESPIPE.
+        // A file without offsets, if ESPIPE comes from the kernel, not from a server, which a
+        // transfer of 0 bytes never reaches.
         if result == Err(Errno::ESPIPE) && self.transfer_nothing(self.fd, 0) == result {
             // SAFETY: the caller's promise.
             return unsafe { self.transfer_stream(context, checked) };
@@ -107,7 +108,7 @@ impl Transfer {
             && !self.is_empty
             && self.flags & !HIPRI == 0;
         is_simple.then(|| {
-            // SAFETY: the vector is not in the program's memory; and the caller's promise.
+            // SAFETY: the vector is the caller's local variable; and the caller's promise.
             unsafe {
                 let segment = &*self.vector;
                 files::transfer(
@@ -423,7 +424,7 @@ impl Transfer {
         };
         segments.any(|(base, length)| {
             let last = base.wrapping_add(length.saturating_sub(1));
-            length > 0 && (last < base || last >= 4096 && !is_plausible(last as *const u8))
+            length > 0 && (last < base || last >= 4096 && !is_user_address(last as *const u8))
         })
     }
 

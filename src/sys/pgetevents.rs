@@ -174,7 +174,7 @@ mod time64 {
         timeout: *const timespec64,
         make: impl FnOnce(*const timespec) -> Result,
     ) -> Result {
-        if !crate::address::is_plausible(timeout) {
+        if !crate::address::is_user_address(timeout) {
             return make(timeout.cast()); // NULL, or EFAULT
         }
         // SAFETY: the callers' contract.
