@@ -198,10 +198,13 @@ package-check: ## build all packages, and check them with lintian, rpmlint and m
 ##@ Whole Debian systems, as root (docs/system-checks.md)
 root-check: ## exchange libaio for the package, and back, in disposable systems
 sources-check: ## build Debian's source packages with libaio-rs-dev
-root-check sources-check: deb
+autopkgtest-check: ## run the packages' own tests with autopkgtest
+piuparts-check: ## install, replace and purge the packages with piuparts
+root-check sources-check autopkgtest-check piuparts-check: deb
 	$(record) scripts/check/$@.sh
 
 .PHONY: all install uninstall demo clean help header check lint check-long tsan miri bench \
 	cross-check i386-check emulation-check kernel-check rust-check sbom dist dist-check \
-	reproducible-check licences deb rpm package-check root-check sources-check
+	reproducible-check licences deb rpm package-check root-check sources-check \
+	autopkgtest-check piuparts-check
 .DELETE_ON_ERROR:

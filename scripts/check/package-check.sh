@@ -106,47 +106,6 @@ step "deb: dependency of a program" says 'shlibs:Depends=libaio1 \(>= 0\.3\.93\)
 step "deb: dependency of a program of Debian 13" \
 	says 'shlibs:Depends=libaio1t64 \(>= 0\.3\.113\), libc6 .*' dependencies t64
 
-# dpkg itself, in a root with nothing else: ours over Debian's, and back.
-root=$work/root
-in_root() {
-	fakeroot dpkg "--root=$root" --log=/dev/null --force-not-root --force-script-chrootless \
-		--force-bad-path "$@"
-}
-# What was there before we came, in words: packages, files, and whether they are whole.
-state_of_root() {
-	in_root -l | awk '/^[a-z][a-zA-Z] / { print $1, $2 }'
-	(cd "$root" && find usr ! -type d -printf '%p %l\n' | sort)
-	in_root -V
-}
-over_and_back() {
-	mkdir -p "$root"/var/lib/dpkg/{info,updates,triggers,alternatives,parts}
-	touch "$root/var/lib/dpkg/status"
-	# Neither libc nor what else Debian's packages ask for is there.
-	printf 'Package: libc6\nStatus: install ok installed\nVersion: 9\nArchitecture: %s\n%s\n\n' \
-		"$architecture" 'Multi-Arch: same
-Maintainer: nobody
-Description: none' > "$root/var/lib/dpkg/status"
-	in_root -i "$work/theirs"/*.deb || return
-	state_of_root > "$work/before"
-	# As apt does it: what depends on the exact version may wait for its own replacement.
-	in_root --auto-deconfigure -i "${deb[@]}" || return
-	state_of_root > "$work/between"
-	grep -q '^ii libaio1-rs:' "$work/between" &&
-		! grep -qE '^ii (libaio1|libaio1t64|libaio-dev):' "$work/between" || return
-	in_root -r libaio-rs-dev libaio1-rs && in_root -i "$work/theirs"/*.deb || return
-	state_of_root > "$work/after"
-	diff "$work/before" "$work/after"
-}
-mkdir "$work/theirs"
-if (cd "$work/theirs" && apt-get -qq download libaio-dev \
-	"$(apt-cache -q depends libaio-dev | sed -n 's/.*Depends: \(libaio1.*\)/\1/p')") \
-	> "$work/log" 2>&1; then
-	step "deb: over Debian's and back" over_and_back
-else
-	cat "$work/log"
-	skip "deb: over Debian's and back" "no packages of Debian's libaio"
-fi
-
 # ---- RPM
 
 build scripts/package/rpm.sh
