@@ -196,7 +196,7 @@ package-check: ## build all packages and check them with lintian, rpmlint and ma
 	$(record) scripts/check/$@.sh
 
 ##@ Whole Debian systems, as root (docs/system-checks.md)
-root-check: ## replace libaio by the package and go back, under programs with data
+root-check: ## replace libaio with the package and go back, under programs with data
 sources-check: ## build Debian's source packages with libaio-rs-dev
 autopkgtest-check: ## run the packages' own tests with autopkgtest
 piuparts-check: ## install, replace and purge the packages with piuparts

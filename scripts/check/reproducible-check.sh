@@ -30,7 +30,7 @@ for part in index cache; do
 done
 [ "$(id -u)" != 0 ] || chown -R 65534:65534 "$place/cargo"
 
-# The second build has a home of its own, by which it knows itself.
+# The second build recognizes itself by its home directory.
 cat > "$place/build" <<EOF
 set -eu
 PATH='$sysroot/bin':\$PATH
@@ -40,7 +40,7 @@ if [ "\$HOME" = /nonexistent/second-build ]; then
 	umask 077
 	find . -path ./.git -prune -o -type f -exec touch -d '2001-02-03 04:05:06' {} +
 	if [ "\$(id -u)" = 0 ]; then
-		# The user nobody, who may read the compiler in root's home.
+		# The user nobody, with the capability to read the compiler in root's home directory.
 		chown -R 65534:65534 .
 		set -- setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=+dac_read_search \\
 			--ambient-caps=+dac_read_search "\$@"
