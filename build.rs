@@ -1,6 +1,6 @@
-//! Three things are made here: the link arguments that turn the cdylib into `libaio.so.1`, and
-//! from the Rust sources `libaio.h` and `libaio.pc`, in `OUT_DIR`. Copies of those two are checked
-//! in, and tests/header.rs compares them. `make` installs the copies, and needs no cbindgen.
+//! Sets the link arguments that make the cdylib `libaio.so.1`, and generates `libaio.h` and
+//! `libaio.pc` in `OUT_DIR`. The repository contains copies of these two files, which `make`
+//! installs, so that it needs no cbindgen. tests/header.rs compares the copies.
 
 use std::env;
 use std::fs;
@@ -16,13 +16,13 @@ fn main() {
     #[cfg(feature = "header")]
     generate_header(&root, &out.join("libaio.h"));
     generate_pkg_config(&root, &out.join("libaio.pc"));
-    // The tests ask the cc crate for the compiler of this machine.
+    // The tests pass it to the cc crate, which finds the C compiler.
     let target = env::var("TARGET").expect("cargo sets it");
     println!("cargo:rustc-env=LIBAIO_RS_TARGET={target}");
 }
 
-/// What the CPU's file in src/sys/arch says, as `cfg`s: `reaps_in_user_space`, for words of 64 bits
-/// and where it has restartable sections, and `pages_of_4_kib`.
+/// Sets `cfg`s from the CPU's file in src/sys/arch: `reaps_in_user_space`, on 64-bit little-endian
+/// machines with restartable sections, and `pages_of_4_kib`.
 fn what_the_cpu_can_do(root: &Path) {
     println!("cargo:rustc-check-cfg=cfg(reaps_in_user_space, pages_of_4_kib, without_exclusion)");
     let cfg = |name: &str| env::var(name).expect("cargo sets it");
@@ -37,7 +37,7 @@ fn what_the_cpu_can_do(root: &Path) {
         .filter(|line| line.contains(&name))
         .find_map(|line| line.trim().strip_suffix(';')?.split_once(" => "))
         .map(|(_, file)| format!("{file}.rs"));
-    // A CPU without a file fails to compile, with a message in mod.rs.
+    // For a CPU without a file, mod.rs fails to compile with a message.
     let text = file.map(|file| read(&file)).unwrap_or_default();
     if text.contains("pub const REAPS: bool = true;")
         && cfg("CARGO_CFG_TARGET_POINTER_WIDTH") == "64"
@@ -50,7 +50,7 @@ fn what_the_cpu_can_do(root: &Path) {
     }
 }
 
-/// The arguments for plain `cargo build`. The installed library is linked by the Makefile.
+/// Link arguments for plain `cargo build`. The Makefile links the library that it installs.
 fn link_as_libaio(root: &Path, out: &Path) {
     let map = root.join("libaio.map");
     println!("cargo:rerun-if-changed={}", map.display());
@@ -60,7 +60,7 @@ fn link_as_libaio(root: &Path, out: &Path) {
         "-Wl,-soname,libaio.so.1".to_string(),
         // No start files: they bring constructors and references to libc.
         "-nostartfiles".to_string(),
-        // A reachable panic path is an undefined symbol, and with this an error at build time.
+        // A reachable panic path refers to an undefined symbol, which this makes a link error.
         "-Wl,-z,defs".to_string(),
         explanation_of_panics(out).display().to_string(),
     ] {
@@ -68,9 +68,9 @@ fn link_as_libaio(root: &Path, out: &Path) {
     }
 }
 
-/// A profile with checks that panic leaves `rust_eh_personality` undefined, which explains nothing
-/// to a reader. This linker script defines that symbol by another undefined one, whose name does;
-/// the linker looks at it only if the first is needed.
+/// With a profile whose checks panic, linking fails because `rust_eh_personality` is undefined.
+/// This linker script defines it as an alias of another undefined symbol, whose name explains the
+/// error. The linker uses the definition only if something refers to `rust_eh_personality`.
 fn explanation_of_panics(out: &Path) -> PathBuf {
     let script = out.join("panic.ld");
     let name = "this_profile_has_checks_that_panic__see_Building_in_README_md";
@@ -79,10 +79,10 @@ fn explanation_of_panics(out: &Path) -> PathBuf {
     script
 }
 
-/// rustc gives the linker a version script of its own, without names, and GNU ld and gold refuse
-/// to combine that with ours. The compiler driver looks for its linker in the directories given
-/// with -B first, and finds there a script that leaves rustc's out and goes on to the real one.
-/// lld takes both, and is called under another name.
+/// rustc passes the linker an anonymous version script of its own, which GNU ld and gold refuse to
+/// combine with ours. The compiler driver looks for a linker in the -B directories first, and finds
+/// these wrappers, which drop rustc's script and run the real linker. lld accepts both scripts; it
+/// has another name, so it is not wrapped.
 fn linker_wrappers(out: &Path) -> PathBuf {
     println!("cargo:rerun-if-env-changed=RUSTC_LINKER");
     let driver = env::var("RUSTC_LINKER").unwrap_or_else(|_| "cc".to_string());
@@ -127,7 +127,7 @@ fn generate_header(root: &Path, header: &Path) {
         println!("cargo:rerun-if-changed={source}");
         builder = builder.with_src(root.join(source));
     }
-    // The inline functions are C, and cbindgen appends them as they are.
+    // The inline functions are written in C. cbindgen appends them unchanged.
     let inline = "src/c_abi/inline.h";
     println!("cargo:rerun-if-changed={inline}");
     let inline = fs::read_to_string(root.join(inline)).expect("inline.h can be read");
@@ -137,15 +137,15 @@ fn generate_header(root: &Path, header: &Path) {
         .generate()
         .expect("the sources parse")
         .write(&mut text);
-    // A field with a condition gets its semicolon outside of the condition, where it is an empty
-    // declaration: it belongs inside.
+    // cbindgen puts the semicolon of a conditional field after its #endif, where it would be an
+    // empty declaration.
     let text = String::from_utf8(text)
         .expect("C is ASCII")
         .replace("\n#endif\n    ;\n", ";\n#endif\n");
     fs::write(header, text).expect("OUT_DIR is writable");
 }
 
-/// The version is that of the libaio whose interface this is, since programs ask for it.
+/// The version is that of the libaio whose interface this is, because programs require one.
 fn generate_pkg_config(root: &Path, file: &Path) {
     let template = root.join("pkgconfig/libaio.pc.in");
     println!("cargo:rerun-if-changed={}", template.display());

@@ -1,8 +1,8 @@
 #!/bin/sh
-# make kernel-check: the programs in c-tests/ and the stress test on other kernels, on an emulated
-# machine: those of Debian 11, 12, 13 and the newest, for amd64. Each program is built once for
-# Debian's libaio1, and must print the same over Debian's file and over this library's:
-# tests/differential. With arguments: these releases only (bullseye, bookworm, trixie, sid).
+# make kernel-check: runs the programs in c-tests/ and the stress test on the amd64 kernels of
+# Debian 11, 12, 13 and sid, in an emulated machine. tests/differential builds each program once,
+# for Debian's libaio1, runs it over Debian's file and over this library's, and compares what they
+# print. Arguments, if any, are the only releases to check: bullseye, bookworm, trixie, sid.
 set -eu
 cd "$(dirname "$0")/../.."
 cross=$PWD/build/cross

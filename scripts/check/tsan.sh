@@ -1,11 +1,12 @@
 #!/bin/sh
-# make tsan: tests/lock_threads.rs under ThreadSanitizer, whose run time comes with rustc for some
-# machines. It must find nothing, and must find the races when the lock is left out.
+# make tsan: runs tests/lock_threads.rs under ThreadSanitizer, whose run time rustc includes for
+# some machines. It must find no race with the lock, and must find races without it.
 set -eu
 cd "$(dirname "$0")/../.."
 
-# The option is called unstable; this lets any rustc take it. The standard library is not compiled
-# with the sanitizer, so what std does among its own threads looks like races and is left out.
+# The option is unstable; RUSTC_BOOTSTRAP lets every rustc accept it. The standard library is not
+# compiled with the sanitizer, so reports about std's own threads are false, and are suppressed
+# below.
 export RUSTC_BOOTSTRAP=1
 rustc=${RUSTC:-rustc}
 machine=$("$rustc" -vV | sed -n 's/^host: //p')
@@ -13,12 +14,12 @@ place=build/tsan
 rm -rf "$place"
 mkdir -p "$place"
 if ! ls "$("$rustc" --print sysroot)/lib/rustlib/$machine/lib"/*tsan* >/dev/null 2>&1; then
-    echo "SKIPPED TEST tsan: this rustc comes without ThreadSanitizer for $machine"
+    echo "SKIPPED TEST tsan: this rustc has no ThreadSanitizer for $machine"
     exit 0
 fi
 CARGO_PROFILE_DEV_PANIC=unwind "${CARGO:-cargo}" build --quiet --locked -p libc \
     --target-dir "$place"
-# Its types alone are used.
+# Only the types of libc are used.
 set -- "$place"/debug/deps/liblibc-*.rlib
 mismatch=
 if "$rustc" -C help | grep -q unsafe-allow-abi-mismatch; then
@@ -43,8 +44,8 @@ log=$place/without_the_lock
 if "$place/lock_threads" --test-threads=1 without_the_lock >"$log" 2>&1 ||
     ! grep -q 'ThreadSanitizer: data race' "$log"; then
     cat "$log"
-    echo "tsan: it does not see the races that are there without the lock" >&2
+    echo "tsan: ThreadSanitizer does not find the races without the lock" >&2
     exit 1
 fi
 races=$(grep -c 'ThreadSanitizer: data race' "$log")
-echo "tsan: $passed passed, 0 failed; without the lock it sees $races races, as it must"
+echo "tsan: $passed passed, 0 failed; without the lock it finds $races races, as it must"
