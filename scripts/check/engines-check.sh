@@ -36,7 +36,7 @@ packages() {
 # that the library did not make.
 watch_script() {
 	cat <<-SCRIPT
-		BEGIN { printf("watching\n"); }
+		interval:ms:50 { printf("first is watched\n"); }
 		usdt:$1:libaio:setup {
 			printf("setup %d %d %d %d\n", arg3, arg1, arg2, arg4);
 			@rung[pid, arg0] = arg3 + 1;
@@ -50,22 +50,37 @@ watch_script() {
 			delete(@inside[tid]);
 		}
 		END { clear(@rung); clear(@inside); }
+		interval:ms:50 { printf("last is watched\n"); }
 	SCRIPT
 }
 
 watch() {
 	bpftrace -B line "$work/watch.bt" > "$work/watch.log" 2>&1 &
 	watcher=$!
-	until grep -q '^watching' "$work/watch.log"; do
-		kill -0 "$watcher" 2> /dev/null || { cat "$work/watch.log"; return 1; }
+	# Probes are attached one after the other, in the order of the script or against it.
+	for _ in $(seq 200); do
+		! grep -q '^first' "$work/watch.log" || ! grep -q '^last' "$work/watch.log" || return 0
 		sleep 0.05
 	done
+	echo "bpftrace does not watch:"
+	cat "$work/watch.log"
+	end_watcher
+	return 1
 }
 
 unwatch() {
-	kill -INT "$watcher"
+	kill -INT "$watcher" 2> /dev/null || true
+	end_watcher
+	grep -v 'is watched$' "$work/watch.log" >> "$work/watched"
+}
+
+# It has ten seconds to end by itself.
+end_watcher() {
+	(sleep 10 && kill -KILL "$watcher") > /dev/null 2>&1 &
+	killer=$!
 	wait "$watcher" || true
-	cat "$work/watch.log" >> "$work/watched"
+	kill "$killer" 2> /dev/null || true
+	wait "$killer" || true
 }
 
 # refused KIND COMMAND...: runs it in the root over this library.
@@ -124,9 +139,9 @@ served() {
 	: > "$work/watched"
 	echo "served (setup RUNG ASKED GRANTED ERROR TIMES; requests RUNG COUNT; kernel RUNG COUNT):"
 	cat "$work/served"
-	while read -r word rung asked _; do
+	while read -r word made asked _; do
 		[ "$word" = setup ] || continue
-		if [ "$rung" != "$(rung_of "$1" "$asked")" ]; then
+		if [ "$made" != "$(rung_of "$1" "$asked")" ]; then
 			echo "$asked requests are for rung $(rung_of "$1" "$asked")"
 			return 1
 		fi
@@ -606,7 +621,7 @@ mariadb_is_the_same() {
 
 # Whatever the ladder made was the kernel's ring as asked for, or nothing; and it was asked.
 mariadb_is_spared() {
-	sort "$work/watched" | uniq -c | tee "$work/served"
+	grep -E "^(setup|@)" "$work/watched" | sort | uniq -c | tee "$work/served"
 	: > "$work/watched"
 	grep -q setup "$work/served" && ! grep -E 'setup [34]|requests\[[34]\]' "$work/served"
 }

@@ -295,5 +295,5 @@ pub(super) unsafe fn getevents(
     timeout: *const timespec,
 ) -> c_int {
     // SAFETY: the same contract.
-    unsafe { context::getevents_beside_others(ctx, min_nr, nr, events, timeout) }
+    unsafe { context::getevents_slow(ctx, min_nr, nr, events, timeout) }
 }

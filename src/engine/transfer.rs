@@ -351,7 +351,13 @@ impl Transfer {
                 NOWAIT,
             )
         };
-        answer != Err(Errno::EOPNOTSUPP)
+        match answer {
+            // Of those without offsets, only sockets have operations that are not supported.
+            Err(Errno::ESPIPE) => {
+                matches!(files::kind_and_size(self.fd), Some((libc::S_IFSOCK, _)))
+            }
+            answer => answer != Err(Errno::EOPNOTSUPP),
+        }
     }
 
     /// The parts of the vector, if they can be read.
@@ -453,6 +459,11 @@ impl Transfer {
                 Err(error @ (Errno::EAGAIN | Errno::EOPNOTSUPP | Errno::ENOSYS)) if flag != 0 => {
                     if error != Errno::EAGAIN {
                         flag = 0; // the file waits by itself, once it is ready
+                        if self.direction == Direction::Read
+                            && files::is_terminal_without_min(self.fd)
+                        {
+                            continue;
+                        }
                     }
                     match inside.wait_for_file(self.fd, events, is_partial) {
                         Wait::Ready => {}

@@ -161,6 +161,32 @@ pub fn file_system(fd: c_int) -> u32 {
     unsafe { *first.add(!is_low_first as usize * (cfg!(target_pointer_width = "64") as usize)) }
 }
 
+/// `TCGETS` in `asm/ioctls.h`; the C library of PowerPC has a number of its own.
+const TCGETS: c_long = if cfg!(any(target_arch = "powerpc", target_arch = "powerpc64")) {
+    0x402c_7413
+} else {
+    libc::TCGETS as c_long
+};
+
+/// Whether a file is a terminal from which a read returns although nothing has been typed: it is
+/// not read by lines, and MIN is 0 (`termios(3)`).
+#[inline(never)]
+pub fn is_terminal_without_min(fd: c_int) -> bool {
+    let mut mode = MaybeUninit::<libc::termios>::zeroed();
+    // SAFETY: the kernel writes its structure, which begins in the same way and is not larger.
+    let answer = unsafe {
+        call!(
+            libc::SYS_ioctl,
+            long(fd as _),
+            long(TCGETS),
+            pointer(mode.as_mut_ptr())
+        )
+    };
+    // SAFETY: zeros, or what the kernel has written.
+    let mode = unsafe { mode.assume_init_ref() };
+    answer == 0 && mode.c_lflag & libc::ICANON == 0 && mode.c_cc[libc::VMIN] == 0
+}
+
 /// Adds one to an eventfd.
 pub fn add_one(fd: c_int) {
     let one = 1_u64;

@@ -134,6 +134,8 @@ int main(int argc, char **argv)
     need(mount("sysfs", "/sys", "sysfs", 0, NULL), "sysfs");
     if (mount("devtmpfs", "/dev", "devtmpfs", 0, NULL) < 0 && errno != EBUSY)
         need(-1, "devtmpfs");
+    mkdir("/dev/pts", 0755);
+    need(mount("devpts", "/dev/pts", "devpts", 0, NULL), "devpts");
     mkdir("/dev/shm", 01777);
     need(mount("tmpfs", "/dev/shm", "tmpfs", 0, NULL), "tmpfs");
     need(mount("tmpfs", "/tmp", "tmpfs", 0, NULL), "tmpfs");
