@@ -145,7 +145,7 @@ header: ## regenerate include/libaio.h and pkgconfig/libaio.pc
 # With RECORD=1, each check below writes its result to docs/testing.md.
 record = $(if $(RECORD),scripts/shared/record.sh $@)
 
-check: ## run lint and all tests; as root on Debian it installs what they need
+check: ## run lint and all tests (as root on Debian, install what they need)
 	$(record) scripts/check/check.sh
 
 lint: ## check formats, clippy, rustdoc, shell scripts, spelling and line lengths
@@ -159,20 +159,20 @@ miri: ## run the lock's thread tests under Miri (needs a nightly Rust)
 tsan miri:
 	$(record) scripts/check/$@.sh
 
-bench: ## measure speed, and write docs/benchmarks.md and docs/benchmarks.svg
+bench: ## measure speed and write docs/benchmarks.md and docs/benchmarks.svg
 	scripts/check/bench.sh
 
 ##@ Other machines, kernels and compilers (docs/architectures.md)
-cross-check: ## build for eleven other machines, and compare with Debian's libaio
+cross-check: ## build for eleven other machines and compare with Debian's libaio
 i386-check: ## run the C programs as 32-bit programs
-emulation-check: ## run the C programs on arm64, s390x and loong64, in QEMU
+emulation-check: ## run the C programs on arm64, s390x and loong64 in QEMU
 cross-check i386-check emulation-check:
 	$(record) scripts/check/$@.sh
 
-kernel-check: all ## run the C programs on Debian's kernels, in QEMU
+kernel-check: all ## run the C programs on Debian's kernels in QEMU
 	$(record) scripts/check/$@.sh
 
-rust-check: ## build the release with every Rust that Debian has
+rust-check: ## build the release with every Rust version in Debian
 
 ##@ Releases and packages (docs/trusted-builds.md, docs/packaging.md)
 sbom: ## write the library's bill of materials (needs jq)
@@ -182,12 +182,12 @@ $(B)/libaio-rs.cdx.json: $(sources) scripts/release/sbom.sh scripts/release/sbom
 	@mkdir -p $(@D)
 	CARGO='$(CARGO)' scripts/release/sbom.sh > $@
 
-dist: ## make the release archive, with all crates in it
+dist: ## make the release archive, which includes all crates
 	scripts/release/$@.sh
 
 dist-check: ## build, install and check the release without a network
-reproducible-check: ## build the release and the packages twice, and compare
-licences: ## check the licence and the source of every crate with cargo-deny
+reproducible-check: ## build the release and the packages twice and compare
+licences: ## check the licence and source of every crate with cargo-deny
 dist-check reproducible-check licences rust-check:
 	$(record) scripts/check/$@.sh
 
@@ -196,16 +196,19 @@ rpm: ## build RPM packages in build/rpm
 deb rpm:
 	scripts/package/$@.sh
 
-package-check: ## build all packages, and check them with lintian, rpmlint and makepkg
+package-check: ## build all packages and check them with lintian, rpmlint and makepkg
 	$(record) scripts/check/$@.sh
 
 ##@ Whole Debian systems, as root (docs/system-checks.md)
-root-check: ## exchange libaio for the package, and back, in disposable systems
+root-check: ## replace libaio with the package and go back, under programs with data
 sources-check: ## build Debian's source packages with libaio-rs-dev
-root-check sources-check: deb
+autopkgtest-check: ## run the packages' own tests with autopkgtest
+piuparts-check: ## install, replace and purge the packages with piuparts
+root-check sources-check autopkgtest-check piuparts-check: deb
 	$(record) scripts/check/$@.sh
 
 .PHONY: all install uninstall demo clean help header check lint check-long tsan miri bench \
 	cross-check i386-check emulation-check kernel-check rust-check sbom dist dist-check \
-	reproducible-check licences deb rpm package-check root-check sources-check
+	reproducible-check licences deb rpm package-check root-check sources-check \
+	autopkgtest-check piuparts-check
 .DELETE_ON_ERROR:

@@ -50,7 +50,7 @@ fn set_cpu_cfgs(root: &Path) {
     }
 }
 
-/// The arguments for plain `cargo build`. The installed library is linked by the Makefile.
+/// Link arguments for plain `cargo build`. The Makefile links the library that it installs.
 fn link_as_libaio(root: &Path, out: &Path) {
     let map = root.join("libaio.map");
     println!("cargo:rerun-if-changed={}", map.display());

@@ -1,6 +1,6 @@
 /* runs: everywhere */
 /* IO_CMD_POLL of what is there already, and what it refuses; what waits is in poll_cancel.c. */
-#include "helpers.h"
+#include "places.h"
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -24,6 +24,7 @@ static void polls(const char *what, int fd, int events)
 int main(void)
 {
     int ends[2], closed[2], file;
+    struct place place;
 
     start();
     ctx = context();
@@ -44,5 +45,9 @@ int main(void)
     ODD("offset", file, iocb.u.c.offset = 1);
     ODD("rw_flags", file, iocb.aio_rw_flags = 1);
     CALL(io_destroy(ctx));
+    place = new_place(UNTAKEN);
+    io_prep_poll(&iocb, file, POLLIN);
+    ask_in(&place, "IN", &iocb);
+    CALL(io_destroy(place.ctx));
     return 0;
 }

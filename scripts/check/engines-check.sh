@@ -471,7 +471,7 @@ works_ceph() {
 
 # How $database is called: its server, its client.
 sql() {
-	offline "$client" --no-defaults --user=root --socket=/srv/server.sock --batch \
+	LIMIT=60 offline "$client" --no-defaults --user=root --socket=/srv/server.sock --batch \
 		--skip-column-names --execute "$1"
 }
 
@@ -504,11 +504,12 @@ stop_server() {
 	wait "$server" || { cat "$work/server.log"; return 1; }
 }
 
-writers='1 2 3 4'
+writers='1 2 3 4' writing='' server=''
 
 # Rows one after the other, each in a transaction of its own; a number in the output of a writer is
 # that of a row that was committed.
 write_rows() {
+	writing=
 	for writer in $writers; do
 		awk -v writer="$writer" 'BEGIN {
 			for (id = 1; id <= 20000; id++) {
@@ -520,6 +521,7 @@ write_rows() {
 		}' > "$root/srv/writer.$writer"
 		offline sh -c "exec $client --no-defaults --user=root --socket=/srv/server.sock --batch \
 			--skip-column-names --unbuffered < writer.$writer > committed.$writer 2> /dev/null" &
+		writing="$writing $!"
 	done
 	for _ in $(seq 300); do
 		sleep 0.1
@@ -568,19 +570,21 @@ rows_stay() {
 }
 
 wait_for_writers() {
-	for writer in $writers; do
-		for _ in $(seq 100); do
-			pgrep -f "writer.$writer\$" > /dev/null 2>&1 || break
-			sleep 0.1
-		done
+	for one in $writing; do
+		wait "$one" || true
 	done
+	writing=
 }
 
-# A server that a check has left, because it failed.
+# A server that a check has left, because it failed, and its clients.
 end_server() {
-	[ ! -e "$root/srv/server.pid" ] || kill_server 2> /dev/null || true
-	wait
-}
+	[ ! -e "$root/srv/server.pid" ] || kill -KILL "$(cat "$root/srv/server.pid")" || true
+	# shellcheck disable=SC2086 # one word each
+	kill $writing $server 2> /dev/null || true
+	wait_for_writers
+	wait "$server" || true
+	rm -f "$root/srv/server.pid"
+} 2> /dev/null
 
 # --- MariaDB, which takes events by the system call, so that rungs 3 and 4 are not for it: it does
 # what it does over Debian's libaio.
@@ -633,11 +637,11 @@ mariadb_backs_up() {
 		rm -rf "$root/srv/backup"
 		refused "$kind" mariadb-backup --no-defaults --backup --user=root \
 			--socket=/srv/server.sock --datadir=/srv/data --target-dir=/srv/backup \
-			--innodb-use-native-aio=1 ${server_aio:+"$server_aio"} || return 1
+			--innodb-use-native-aio=1 "$server_aio" || return 1
 		watch || return 1
 		ended=0
 		refused "$kind" mariadb-backup --no-defaults --prepare --target-dir=/srv/backup \
-			--innodb-use-native-aio=1 ${server_aio:+"$server_aio"} || ended=$?
+			--innodb-use-native-aio=1 "$server_aio" || ended=$?
 		unwatch
 		[ "$ended" = 0 ] || return 1
 		mariadb_is_spared || return 1

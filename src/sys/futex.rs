@@ -46,9 +46,24 @@ const LONGEST: i64 = 2_000_000_000 * NANOSECONDS as i64;
 /// Converts nanoseconds to a `timespec`; a negative number becomes 0.
 #[inline(never)]
 pub fn time_of(nanoseconds: i64) -> timespec {
-    let nanoseconds = nanoseconds.clamp(0, LONGEST) as u64;
-    // Divides by 10^9 = 2^9 * 5^9: shifts by 9 bits, and divides by 5^9 in steps of 11 bits,
-    // because 32-bit machines have no 64-bit division without libgcc.
+    let (seconds, rest) = divide(nanoseconds.clamp(0, LONGEST) as u64);
+    timespec {
+        tv_sec: seconds as _,
+        tv_nsec: rest as _,
+    }
+}
+
+/// Splits nanoseconds into seconds and the rest.
+#[cfg(target_pointer_width = "64")]
+fn divide(nanoseconds: u64) -> (u64, u32) {
+    let second = NANOSECONDS as u64;
+    (nanoseconds / second, (nanoseconds % second) as u32)
+}
+
+/// Splits nanoseconds into seconds and the rest: shifts by 9 bits, and divides by 5^9 in steps of
+/// 11 bits, because 32-bit machines have no 64-bit division without libgcc.
+#[cfg(target_pointer_width = "32")]
+fn divide(nanoseconds: u64) -> (u64, u32) {
     const DIVISOR: u32 = NANOSECONDS as u32 >> 9;
     let mut left = nanoseconds & !0x1ff;
     let (mut seconds, mut remainder) = (0_u64, 0_u32);
@@ -58,10 +73,7 @@ pub fn time_of(nanoseconds: i64) -> timespec {
         seconds = seconds << 11 | u64::from(part / DIVISOR);
         remainder = part % DIVISOR;
     }
-    timespec {
-        tv_sec: seconds as _,
-        tv_nsec: (remainder << 9 | nanoseconds as u32 & 0x1ff) as _,
-    }
+    (seconds, remainder << 9 | nanoseconds as u32 & 0x1ff)
 }
 
 /// Sleeps while `word` holds `value`, until `deadline` (a time of [`now`]). Returns `EINTR` if a

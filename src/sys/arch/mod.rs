@@ -2,7 +2,7 @@
 //!
 //! | item | |
 //! |---|---|
-//! | `REAPS` | whether the CPU has restartable sections, so that events may be taken from the ring |
+//! | `REAPS` | whether the CPU has restartable sections, which taking from the ring needs |
 //! | `BROKEN_KERNELS` | the kernel versions that claim to restart sections but do not |
 //! | `LARGEST_PAGE` | the largest page size of the CPU's kernels |
 //! | `SYS_IO_PGETEVENTS`, `KERNEL_SIGSET_SIZE` | from `asm/unistd.h`, `asm/signal.h` |
