@@ -1,7 +1,7 @@
 //! The C interface: what `libaio.h` declares and `libaio.so.1` exports. Each function checks its
 //! own arguments, passes the call to `context`, and converts the result into C's form.
 //!
-//! The documentation of every function says of which kind each pointer argument is:
+//! The documentation of every function uses two terms for pointer arguments:
 //!
 //! * *checked by the kernel*: any value is allowed. A pointer that is NULL or unreadable
 //!   (unwritable, if the call writes through it) gives `-EFAULT`. A handle that is not a context

@@ -21,7 +21,8 @@ use core::ffi::{c_char, c_int};
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 const WAYS: usize = 8;
-/// 512 sets list 4,096 contexts in 64 KiB of zero pages, of which only those in use are touched.
+/// 512 sets have room for 4,096 contexts. The table's pages use memory only after their first
+/// write.
 const SETS: usize = 512;
 
 #[repr(align(64))]
@@ -265,7 +266,7 @@ const REFUSED: u8 = 2;
 
 /// Called only by constructors: our own, with its third argument, and others that call io_setup.
 fn initialise(given: Environment) {
-    // SAFETY: constructors run one after another, so none changes the environment meanwhile.
+    // SAFETY: constructors run one after another, so none changes the environment during the call.
     if unsafe { settings::read_engine(given) } != Mode::Kernel {
         engine::prepare();
     }

@@ -113,7 +113,7 @@ impl AnyEngine {
         }
     }
 
-    /// Whether no event is ready. None if the kernel must be asked.
+    /// Whether no event is ready. None if only the kernel can tell.
     ///
     /// # Safety
     /// No other thread may destroy the context during the call.

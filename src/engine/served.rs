@@ -3,8 +3,8 @@
 //! nor a lock.
 //!
 //! A thread that uses a context's memory holds a reference ([`ContextRef`]), which is counted in
-//! the entry. It blocks its signals meanwhile, so that no handler can leave by a jump, and
-//! io_destroy can wait until all references are gone.
+//! the entry. The thread's signals are blocked as long as it does, so that no handler can leave by
+//! a jump, and io_destroy can wait until all references are gone.
 //!
 //! In a forked child the table is empty, because the kernel wipes its pages. Some emulators claim
 //! to wipe them, but do not; therefore each entry has the ID of its process.

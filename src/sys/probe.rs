@@ -39,6 +39,6 @@ pub(super) use note;
 
 /// Fires the probe. docs/engines.md explains its arguments.
 #[inline(never)]
-pub fn setup(handle: usize, asked: i32, granted: i32, rung: i32, error: i32) {
-    arch::probe_setup(handle, asked, granted, rung, error);
+pub fn setup(handle: usize, requested: i32, granted: i32, rung: i32, error: i32) {
+    arch::probe_setup(handle, requested, granted, rung, error);
 }

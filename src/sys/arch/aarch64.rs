@@ -228,13 +228,13 @@ pub unsafe fn store(area: isize, lock: *mut usize, owned: usize, value: usize) -
 }
 
 /// The probe of `sys/probe.rs`.
-pub fn probe_setup(handle: usize, asked: i32, granted: i32, rung: i32, error: i32) {
+pub fn probe_setup(handle: usize, requested: i32, granted: i32, rung: i32, error: i32) {
     // SAFETY: a nop, and a note in another section of the file.
     unsafe {
         asm!(
             crate::sys::probe::note!("8@x0 -4@x1 -4@x2 -4@x3 -4@x4"),
             in("x0") handle,
-            in("x1") asked,
+            in("x1") requested,
             in("x2") granted,
             in("x3") rung,
             in("x4") error,

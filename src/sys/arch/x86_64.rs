@@ -233,13 +233,13 @@ pub unsafe fn store(area: isize, lock: *mut usize, owned: usize, value: usize) -
 
 /// The probe of `sys/probe.rs`.
 #[cfg(target_pointer_width = "64")]
-pub fn probe_setup(handle: usize, asked: i32, granted: i32, rung: i32, error: i32) {
+pub fn probe_setup(handle: usize, requested: i32, granted: i32, rung: i32, error: i32) {
     // SAFETY: a nop, and a note in another section of the file.
     unsafe {
         asm!(
             crate::sys::probe::note!("8@%rdi -4@%esi -4@%edx -4@%ecx -4@%r8d"),
             in("rdi") handle,
-            in("esi") asked,
+            in("esi") requested,
             in("edx") granted,
             in("ecx") rung,
             in("r8d") error,
