@@ -398,8 +398,8 @@ impl<T: Timeout + GetEvents> Wanted<T> {
     /// As [`Wanted::getevents`].
     unsafe fn is_unlisted_poll_of_empty(&self) -> bool {
         let address = self.ctx as usize;
-        // Rings are page-aligned. Check that first, because a sandbox may answer 0 to any system
-        // call, and before reading the timeout, as the original does.
+        // Rings are page-aligned. Check that before the system calls below, because a sandbox may
+        // return 0 for any of them, and before reading the timeout, as the original does.
         let may_be_ring = is_user_address(self.ctx) && address % 4096 == 0;
         // SAFETY: the caller promises that the timeout is readable. A ring is mapped at the handle,
         // unless the program destroys it now, and then the original would crash, too.

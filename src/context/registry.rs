@@ -254,7 +254,8 @@ pub fn load() {
     }
 }
 
-/// Whether contexts are listed: only if the locks are certain to be zero in a forked child.
+/// Whether contexts are listed. User-space reaping is allowed only if the lock words are certain to
+/// be zero in a forked child; if the kernel refuses that, it serves every call.
 fn is_wiped_by_fork() -> bool {
     STATE.load(Ordering::Relaxed) == WIPED_BY_FORK
 }

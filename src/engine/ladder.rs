@@ -153,8 +153,8 @@ unsafe fn try_smaller_counts(
     }
 }
 
-/// Decides which rung a new kernel context for `count` requests is, if `requested` were requested.
-/// None if the program cannot use it; the context is then destroyed.
+/// Decides whether a new kernel context, for `count` instead of `requested` requests, is rung 2 or
+/// 3. None if the program cannot use it; the context is then destroyed.
 ///
 /// # Safety
 /// The kernel must have just created the context, and written its handle to `*ctxp`.
