@@ -102,7 +102,7 @@ mod sys {
 use abi::{io_context_t, io_event};
 use aio_ring::LibraryRing;
 use events::{Events, Word};
-use served::{ContextRef, New};
+use served::{ContextRef, NewContext};
 use std::alloc::{alloc_zeroed, dealloc, Layout};
 use std::ptr::null_mut;
 use std::sync::atomic::Ordering::{self, Acquire, Relaxed, Release};
@@ -200,7 +200,7 @@ impl InTable {
 
     fn make(&self) {
         let address = new_ring();
-        let new = New {
+        let new = NewContext {
             handle: address,
             memory: address,
             length: layout().size(),

@@ -7,7 +7,7 @@
 
 use crate::abi::{io_callback_t, io_context_t, io_event, iocb};
 use crate::address::is_user_address;
-use crate::context::{self, Wanted};
+use crate::context::{self, ReapArgs};
 use crate::errno::{into_c, Errno};
 use crate::timeout::timespec;
 use core::mem::{transmute, MaybeUninit};
@@ -253,7 +253,7 @@ pub unsafe extern "C" fn io_pgetevents(
     timeout: *mut timespec,
     sigmask: *mut sigset_t,
 ) -> c_int {
-    let wanted = Wanted {
+    let args = ReapArgs {
         ctx,
         min_nr,
         nr,
@@ -262,7 +262,7 @@ pub unsafe extern "C" fn io_pgetevents(
         mask: Some(sigmask),
     };
     // SAFETY: the timeout is readable, and events has room for nr.
-    into_c(unsafe { wanted.getevents() })
+    into_c(unsafe { args.getevents() })
 }
 
 /// Returns at once: the same as io_getevents(ctx, 0, 0, NULL, timeout). Exported for old programs;

@@ -2,7 +2,7 @@
 //! `_TIME_BITS=64`. They take a 64-bit `struct timespec`.
 
 use crate::abi::{io_context_t, io_event};
-use crate::context::Wanted;
+use crate::context::ReapArgs;
 use crate::errno::into_c;
 use crate::timeout::timespec64;
 use libc::{c_int, c_long, sigset_t};
@@ -19,7 +19,7 @@ pub unsafe extern "C" fn io_getevents_time64(
     events: *mut io_event,
     timeout: *mut timespec64,
 ) -> c_int {
-    let wanted = Wanted {
+    let args = ReapArgs {
         ctx,
         min_nr,
         nr,
@@ -28,7 +28,7 @@ pub unsafe extern "C" fn io_getevents_time64(
         mask: None,
     };
     // SAFETY: the timeout is readable, and events has room for nr.
-    into_c(unsafe { wanted.getevents() })
+    into_c(unsafe { args.getevents() })
 }
 
 /// `io_pgetevents()` with a 64-bit time.
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn io_pgetevents_time64(
     timeout: *mut timespec64,
     sigmask: *mut sigset_t,
 ) -> c_int {
-    let wanted = Wanted {
+    let args = ReapArgs {
         ctx,
         min_nr,
         nr,
@@ -50,5 +50,5 @@ pub unsafe extern "C" fn io_pgetevents_time64(
         mask: Some(sigmask),
     };
     // SAFETY: the timeout is readable, and events has room for nr.
-    into_c(unsafe { wanted.getevents() })
+    into_c(unsafe { args.getevents() })
 }

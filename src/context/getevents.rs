@@ -13,7 +13,7 @@ use super::this_call;
 use crate::abi::{io_context_t, io_event};
 use crate::address::is_user_address;
 use crate::aio_ring::{Completions, Ring};
-use crate::engine::{Engine, GetEvents, KernelAio, Wanted};
+use crate::engine::{Engine, GetEvents, KernelAio, ReapArgs};
 use crate::errno::{into_c, Errno, Result};
 use crate::settings;
 use crate::sys::aio;
@@ -35,7 +35,7 @@ enum When {
     Unreadable,
 }
 
-/// The result of [`Wanted::take`].
+/// The result of [`ReapArgs::take`].
 enum Taken {
     Events(c_int),
     Empty,
@@ -49,7 +49,7 @@ enum Taken {
     LockLost,
 }
 
-/// The result of [`Wanted::take_or_enter`].
+/// The result of [`ReapArgs::take_or_enter`].
 enum Outcome {
     Answer(c_int),
     /// The kernel must be entered, as this reader.
@@ -58,12 +58,12 @@ enum Outcome {
     LockLost,
 }
 
-/// [`Wanted::getevents`] without a signal mask. The common cases come first: a poll of an empty
+/// [`ReapArgs::getevents`] without a signal mask. The common cases come first: a poll of an empty
 /// ring, and a ring that no other thread uses. The slow paths are tail calls with unchanged
 /// arguments, so the common path needs no stack frame.
 ///
 /// # Safety
-/// As [`Wanted::getevents`].
+/// As [`ReapArgs::getevents`].
 #[inline(always)]
 pub unsafe fn getevents<T: Timeout + GetEvents>(
     ctx: io_context_t,
@@ -72,7 +72,7 @@ pub unsafe fn getevents<T: Timeout + GetEvents>(
     events: *mut io_event,
     timeout: *const T,
 ) -> c_int {
-    let wanted = Wanted {
+    let args = ReapArgs {
         ctx,
         min_nr,
         nr,
@@ -82,14 +82,14 @@ pub unsafe fn getevents<T: Timeout + GetEvents>(
     };
     if let Some(entry) = registry::find_inline(ctx as usize) {
         // SAFETY: the same contract.
-        let when = unsafe { wanted.when() };
+        let when = unsafe { args.when() };
         // SAFETY: the same contract.
-        if when == When::Poll && unsafe { wanted.is_live_and_empty(entry) } {
+        if when == When::Poll && unsafe { args.is_live_and_empty(entry) } {
             return 0;
         }
-        if let Some(owner) = wanted.try_own(entry, when) {
+        if let Some(owner) = args.try_own(entry, when) {
             // SAFETY: this call owns the lock of the ring's entry.
-            match unsafe { wanted.take(entry, &owner) } {
+            match unsafe { args.take(entry, &owner) } {
                 Taken::Events(count) => {
                     owner.release();
                     return count;
@@ -111,7 +111,7 @@ pub unsafe fn getevents<T: Timeout + GetEvents>(
 /// Enters the kernel as a reader of the ring's lock, to wait.
 ///
 /// # Safety
-/// As [`Wanted::getevents`].
+/// As [`ReapArgs::getevents`].
 #[inline(never)]
 unsafe fn wait<T: Timeout + GetEvents>(
     ctx: io_context_t,
@@ -121,7 +121,7 @@ unsafe fn wait<T: Timeout + GetEvents>(
     timeout: *const T,
     reader: Reader<'static, AtomicUsize>,
 ) -> c_int {
-    let wanted = Wanted {
+    let args = ReapArgs {
         ctx,
         min_nr,
         nr,
@@ -131,10 +131,10 @@ unsafe fn wait<T: Timeout + GetEvents>(
     };
     if !settings::is_kernel_only() {
         // SAFETY: the same contract.
-        return unsafe { wait_in_engine(&wanted, reader) };
+        return unsafe { wait_in_engine(&args, reader) };
     }
     // SAFETY: the same contract.
-    let answer = unsafe { KernelAio.wait(&wanted) };
+    let answer = unsafe { KernelAio.wait(&args) };
     reader.leave();
     into_c(answer)
 }
@@ -142,23 +142,23 @@ unsafe fn wait<T: Timeout + GetEvents>(
 /// The same with any engine.
 ///
 /// # Safety
-/// As [`Wanted::getevents`].
+/// As [`ReapArgs::getevents`].
 #[cold]
 #[inline(never)]
 unsafe fn wait_in_engine<T: Timeout + GetEvents>(
-    wanted: &Wanted<T>,
+    args: &ReapArgs<T>,
     reader: Reader<'static, AtomicUsize>,
 ) -> c_int {
     // SAFETY: the same contract.
-    let answer = unsafe { super::wait_in_engine(wanted) };
+    let answer = unsafe { super::wait_in_engine(args) };
     reader.leave();
     into_c(answer)
 }
 
-/// [`Wanted::getevents`] without a signal mask, for the cases that [`getevents`] does not handle.
+/// [`ReapArgs::getevents`] without a signal mask, for the cases that [`getevents`] does not handle.
 ///
 /// # Safety
-/// As [`Wanted::getevents`].
+/// As [`ReapArgs::getevents`].
 #[inline(never)]
 pub unsafe fn getevents_slow<T: Timeout + GetEvents>(
     ctx: io_context_t,
@@ -167,7 +167,7 @@ pub unsafe fn getevents_slow<T: Timeout + GetEvents>(
     events: *mut io_event,
     timeout: *const T,
 ) -> c_int {
-    let wanted = Wanted {
+    let args = ReapArgs {
         ctx,
         min_nr,
         nr,
@@ -176,10 +176,10 @@ pub unsafe fn getevents_slow<T: Timeout + GetEvents>(
         mask: None,
     };
     // SAFETY: the same contract.
-    into_c(unsafe { wanted.getevents() })
+    into_c(unsafe { args.getevents() })
 }
 
-impl<T: Timeout + GetEvents> Wanted<T> {
+impl<T: Timeout + GetEvents> ReapArgs<T> {
     /// Reaps events, and waits for them if necessary.
     ///
     /// # Safety
@@ -205,7 +205,7 @@ impl<T: Timeout + GetEvents> Wanted<T> {
     /// For a listed handle. A call that has lost the lock twice enters the kernel.
     ///
     /// # Safety
-    /// As [`Wanted::getevents`].
+    /// As [`ReapArgs::getevents`].
     unsafe fn getevents_listed(&self, entry: Listed) -> Result {
         // SAFETY: the same contract.
         let when = unsafe { self.when() };
@@ -244,7 +244,7 @@ impl<T: Timeout + GetEvents> Wanted<T> {
     /// Takes events as the owner, repeating aborted sections. Otherwise becomes a reader.
     ///
     /// # Safety
-    /// As [`Wanted::getevents`].
+    /// As [`ReapArgs::getevents`].
     #[inline(never)]
     unsafe fn take_or_enter(
         &self,
@@ -277,7 +277,7 @@ impl<T: Timeout + GetEvents> Wanted<T> {
     /// Enters the kernel as a reader, if the entry still belongs to this ring.
     ///
     /// # Safety
-    /// As [`Wanted::getevents`].
+    /// As [`ReapArgs::getevents`].
     unsafe fn enter(&self, entry: Listed, reader: Reader<'static, AtomicUsize>) -> Result {
         let Some(reader) = entry.confirm(self.ctx as usize, reader) else {
             return Err(Errno::EINVAL); // the ring was destroyed during the call
@@ -291,7 +291,7 @@ impl<T: Timeout + GetEvents> Wanted<T> {
     /// Makes the system call, or calls the engine that serves the handle.
     ///
     /// # Safety
-    /// As [`Wanted::getevents`].
+    /// As [`ReapArgs::getevents`].
     unsafe fn enter_kernel(&self) -> Result {
         // SAFETY: the same contract.
         unsafe {
@@ -362,7 +362,7 @@ impl<T: Timeout + GetEvents> Wanted<T> {
     /// Takes up to `nr` ready events, or none if fewer than `min_nr` are ready.
     ///
     /// # Safety
-    /// As [`Wanted::getevents`]; and `owner` is, or was, the owner of the entry's lock.
+    /// As [`ReapArgs::getevents`]; and `owner` is, or was, the owner of the entry's lock.
     #[inline(always)]
     unsafe fn take(&self, entry: Listed, owner: &Owner<'static, AtomicUsize>) -> Taken {
         if !entry.is_live(self.ctx as usize) {
@@ -395,7 +395,7 @@ impl<T: Timeout + GetEvents> Wanted<T> {
     /// and, in a forked child, a ring of the parent's, if it is mapped there.
     ///
     /// # Safety
-    /// As [`Wanted::getevents`].
+    /// As [`ReapArgs::getevents`].
     unsafe fn is_unlisted_poll_of_empty(&self) -> bool {
         let address = self.ctx as usize;
         // Rings are page-aligned. Check that before the system calls below, because a sandbox may

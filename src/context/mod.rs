@@ -15,7 +15,7 @@ mod lock;
 mod registry;
 
 use crate::abi::{io_context_t, io_event, iocb};
-pub use crate::engine::Wanted;
+pub use crate::engine::ReapArgs;
 use crate::engine::{self, AnyEngine, Engine, GetEvents, KernelAio, Rung};
 use crate::errno::{into_c, Errno, Result};
 use crate::settings;
@@ -76,9 +76,9 @@ unsafe fn submit_to_engine(ctx: io_context_t, nr: c_long, iocbs: *mut *mut iocb)
 /// As [`Engine::wait`].
 #[cold]
 #[inline(never)]
-unsafe fn wait_in_engine<T: Timeout + GetEvents>(wanted: &Wanted<T>) -> Result {
+unsafe fn wait_in_engine<T: Timeout + GetEvents>(args: &ReapArgs<T>) -> Result {
     // SAFETY: the same contract.
-    unsafe { engine_of(wanted.ctx).wait(wanted) }
+    unsafe { engine_of(args.ctx).wait(args) }
 }
 
 #[inline(never)]

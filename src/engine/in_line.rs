@@ -3,8 +3,8 @@
 //! I/O, too. There is no thread, so no request is in flight when io_submit() returns.
 
 use super::request;
-use super::served::{self, ContextRef, Entry, New};
-use super::{machine, Engine, GetEvents, Wanted};
+use super::served::{self, ContextRef, Entry, NewContext};
+use super::{machine, Engine, GetEvents, ReapArgs};
 use crate::abi::{io_context_t, io_event, iocb};
 use crate::address::is_user_address;
 use crate::aio_ring::{self, LibraryRing};
@@ -62,7 +62,7 @@ impl Engine for InLine {
             return Err(Errno::EFAULT);
         }
         let (address, length, slots) = map_ring(count)?;
-        let new = New {
+        let new = NewContext {
             handle: address,
             memory: address,
             length,
@@ -101,11 +101,11 @@ impl Engine for InLine {
     }
 
     #[inline(never)]
-    unsafe fn wait<T: Timeout + GetEvents>(self, wanted: &Wanted<T>) -> Result {
+    unsafe fn wait<T: Timeout + GetEvents>(self, args: &ReapArgs<T>) -> Result {
         // SAFETY: the same contract.
-        let deadline = unsafe { Deadline::of(wanted) }?;
+        let deadline = unsafe { Deadline::of(args) }?;
         // A pending signal that the mask lets through is delivered even if events are ready.
-        let mask = wanted.mask.unwrap_or(core::ptr::null());
+        let mask = args.mask.unwrap_or(core::ptr::null());
         // SAFETY: the kernel checks the mask.
         let interrupted = match unsafe { wait_for_signal(mask, 0) } {
             Ok(_) => false,
@@ -113,11 +113,11 @@ impl Engine for InLine {
             Err(error) => return Err(error),
         };
         let entry = self.0.ok_or(Errno::EINVAL)?;
-        if wanted.min_nr < 0 || wanted.min_nr > wanted.nr {
+        if args.min_nr < 0 || args.min_nr > args.nr {
             return Err(Errno::EINVAL);
         }
         // SAFETY: the same contract.
-        unsafe { wait(entry, wanted, deadline, interrupted) }
+        unsafe { wait(entry, args, deadline, interrupted) }
     }
 
     /// No request is ever in flight, so none can be cancelled.
@@ -180,8 +180,8 @@ impl Deadline {
     /// # Safety
     /// As [`Engine::wait`].
     #[inline(never)]
-    pub unsafe fn of<T: Timeout>(wanted: &Wanted<T>) -> core::result::Result<Deadline, Errno> {
-        let timeout = wanted.timeout;
+    pub unsafe fn of<T: Timeout>(args: &ReapArgs<T>) -> core::result::Result<Deadline, Errno> {
+        let timeout = args.timeout;
         if timeout.is_null() {
             return Ok(Deadline::Never);
         }
@@ -223,30 +223,30 @@ impl Deadline {
 /// As [`Engine::wait`].
 unsafe fn wait<T>(
     entry: &'static Entry,
-    wanted: &Wanted<T>,
+    args: &ReapArgs<T>,
     deadline: Deadline,
     interrupted: bool,
 ) -> Result {
-    let mask = wanted.mask.unwrap_or(core::ptr::null());
+    let mask = args.mask.unwrap_or(core::ptr::null());
     let generation = entry.generation();
     let mut taken = 0;
     let mut pause = 100_000;
     loop {
         // SAFETY: the same contract.
-        let answer = unsafe { take(entry, generation, wanted, taken) };
+        let answer = unsafe { take(entry, generation, args, taken) };
         // Err(None) means that the wait is over.
         let result = match answer {
             Ok(count) => {
                 taken += c_long::from(count);
                 let is_over = interrupted || deadline.left() == 0;
-                if taken >= wanted.min_nr && !(interrupted && taken == 0) {
+                if taken >= args.min_nr && !(interrupted && taken == 0) {
                     Err(None)
                 } else if is_over {
                     Err(interrupted.then_some(Errno::EINTR))
                 } else if mask.is_null() {
                     let most = entry.capacity() as c_long;
-                    let needed = (wanted.min_nr - taken).min(most) as u32;
-                    served::sleep(entry, wanted.ctx, generation, needed, deadline.time())
+                    let needed = (args.min_nr - taken).min(most) as u32;
+                    served::sleep(entry, args.ctx, generation, needed, deadline.time())
                         .map_err(Some)
                 } else {
                     // ppoll(2) sets the mask, but only signals wake it. So it returns after `pause`
@@ -276,14 +276,14 @@ unsafe fn wait<T>(
 pub unsafe fn take<T>(
     entry: &'static Entry,
     generation: u32,
-    wanted: &Wanted<T>,
+    args: &ReapArgs<T>,
     taken: c_long,
 ) -> Result {
-    let Some(context) = ContextRef::get_same_generation(entry, wanted.ctx, generation) else {
+    let Some(context) = ContextRef::get_same_generation(entry, args.ctx, generation) else {
         return Err(Errno::EINVAL);
     };
-    let count = (wanted.nr - taken).min(context.unread() as c_long) as usize;
-    let to = wanted.events.wrapping_add(taken as usize);
+    let count = (args.nr - taken).min(context.unread() as c_long) as usize;
+    let to = args.events.wrapping_add(taken as usize);
     let length = count * size_of::<io_event>();
     let answer = if count == 0 {
         // Like the kernel, stores the head even then; a program may have set it out of range.

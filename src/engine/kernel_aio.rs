@@ -1,6 +1,6 @@
 //! Kernel AIO: each operation is one system call.
 
-use super::{Engine, Wanted};
+use super::{Engine, ReapArgs};
 use crate::abi::{io_context_t, io_event, iocb};
 use crate::errno::{Errno, Result};
 use crate::sys::aio;
@@ -27,9 +27,9 @@ impl Engine for KernelAio {
     }
 
     #[inline(always)]
-    unsafe fn wait<T: Timeout + GetEvents>(self, wanted: &Wanted<T>) -> Result {
+    unsafe fn wait<T: Timeout + GetEvents>(self, args: &ReapArgs<T>) -> Result {
         // SAFETY: the same contract.
-        unsafe { T::getevents(wanted) }
+        unsafe { T::getevents(args) }
     }
 
     #[inline(always)]
@@ -60,22 +60,22 @@ pub trait GetEvents: Sized {
     ///
     /// # Safety
     /// As [`Engine::wait`].
-    unsafe fn getevents(wanted: &Wanted<Self>) -> Result;
+    unsafe fn getevents(args: &ReapArgs<Self>) -> Result;
 }
 
 macro_rules! system_calls {
     ($timeout:ty, $getevents:path, $pgetevents:path) => {
         impl GetEvents for $timeout {
             #[inline(always)]
-            unsafe fn getevents(wanted: &Wanted<Self>) -> Result {
-                let Wanted {
+            unsafe fn getevents(args: &ReapArgs<Self>) -> Result {
+                let ReapArgs {
                     ctx,
                     min_nr,
                     nr,
                     events,
                     timeout,
                     mask,
-                } = *wanted;
+                } = *args;
                 // SAFETY: the same contract.
                 unsafe {
                     match mask {

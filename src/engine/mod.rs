@@ -41,7 +41,7 @@ use short_ring::ShortRing;
 
 /// The arguments of io_getevents() and io_pgetevents(), with either form of the timeout.
 #[derive(Clone, Copy)]
-pub struct Wanted<T> {
+pub struct ReapArgs<T> {
     pub ctx: io_context_t,
     pub min_nr: c_long,
     pub nr: c_long,
@@ -69,7 +69,7 @@ pub trait Engine: Copy {
     ///
     /// # Safety
     /// If `events` is writable, it must have room for `nr`.
-    unsafe fn wait<T: Timeout + GetEvents>(self, wanted: &Wanted<T>) -> Result;
+    unsafe fn wait<T: Timeout + GetEvents>(self, args: &ReapArgs<T>) -> Result;
 
     /// Cancels a request in flight.
     ///
@@ -162,9 +162,9 @@ impl Engine for AnyEngine {
         call_engine!(self, engine => unsafe { engine.submit(ctx, nr, iocbs) })
     }
 
-    unsafe fn wait<T: Timeout + GetEvents>(self, wanted: &Wanted<T>) -> Result {
+    unsafe fn wait<T: Timeout + GetEvents>(self, args: &ReapArgs<T>) -> Result {
         // SAFETY: the same contract.
-        call_engine!(self, engine => unsafe { engine.wait(wanted) })
+        call_engine!(self, engine => unsafe { engine.wait(args) })
     }
 
     unsafe fn cancel(self, ctx: io_context_t, iocb: *mut iocb, event: *mut io_event) -> Result {

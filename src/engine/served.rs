@@ -174,7 +174,7 @@ fn entries(address: usize) -> impl Iterator<Item = &'static Entry> {
 }
 
 /// The fields of a new entry.
-pub struct New {
+pub struct NewContext {
     pub handle: usize,
     pub memory: usize,
     pub length: usize,
@@ -281,7 +281,7 @@ impl Entry {
 }
 
 /// Adds a context. False if the table has no room for it.
-pub fn add(new: &New) -> bool {
+pub fn add(new: &NewContext) -> bool {
     let Some(entry) = entries(new.handle).find(|entry| entry.claim()) else {
         return false;
     };

@@ -7,8 +7,8 @@
 //! time and then checks for them.
 
 use super::in_line::{self, map_ring, Deadline, InLine};
-use super::served::{self, Entry, New};
-use super::{machine, Engine, GetEvents, KernelAio, Wanted};
+use super::served::{self, Entry, NewContext};
+use super::{machine, Engine, GetEvents, KernelAio, ReapArgs};
 use crate::abi::{io_context_t, io_event, iocb};
 use crate::aio_ring::{self, Ring};
 use crate::errno::{Errno, Result};
@@ -35,7 +35,7 @@ pub unsafe fn adopt(ctx: io_context_t, requested: u32) -> Result {
     let cpus = machine::cpus();
     let (address, length, slots) = map_ring(requested)?;
     let granted = aio_ring::capacity(ring.slots(), cpus);
-    let new = New {
+    let new = NewContext {
         handle: ctx as usize,
         memory: address,
         length,
@@ -92,12 +92,12 @@ impl Engine for ShortRing {
     }
 
     #[inline(never)]
-    unsafe fn wait<T: Timeout + GetEvents>(self, wanted: &Wanted<T>) -> Result {
+    unsafe fn wait<T: Timeout + GetEvents>(self, args: &ReapArgs<T>) -> Result {
         // SAFETY: the same contract.
-        let deadline = unsafe { Deadline::of(wanted) }?;
-        if wanted.min_nr < 0 || wanted.min_nr > wanted.nr {
+        let deadline = unsafe { Deadline::of(args) }?;
+        if args.min_nr < 0 || args.min_nr > args.nr {
             // SAFETY: the same contract.
-            return unsafe { KernelAio.wait(wanted) };
+            return unsafe { KernelAio.wait(args) };
         }
         let generation = self.0.generation();
         let mut taken: c_long = 0;
@@ -106,11 +106,9 @@ impl Engine for ShortRing {
             // SAFETY: the same contract.
             let answer = unsafe {
                 match self.0.library_events() {
-                    0 if is_over || taken >= wanted.min_nr => {
-                        self.reap_from_kernel(wanted, taken, 0)
-                    }
-                    0 => self.reap_from_kernel(wanted, taken, deadline.left().min(KERNEL_WAIT)),
-                    _ => self.take_from_both(generation, wanted, taken),
+                    0 if is_over || taken >= args.min_nr => self.reap_from_kernel(args, taken, 0),
+                    0 => self.reap_from_kernel(args, taken, deadline.left().min(KERNEL_WAIT)),
+                    _ => self.take_from_both(generation, args, taken),
                 }
             };
             match answer {
@@ -118,11 +116,11 @@ impl Engine for ShortRing {
                 Err(_) if taken > 0 => break,
                 Err(error) => return Err(error),
             }
-            if taken >= wanted.min_nr || is_over {
+            if taken >= args.min_nr || is_over {
                 break;
             }
             // If the context was destroyed, the handle may now belong to a later one.
-            if !self.0.still_has(wanted.ctx, generation) {
+            if !self.0.still_has(args.ctx, generation) {
                 match taken {
                     0 => return Err(Errno::EINVAL),
                     _ => break,
@@ -167,21 +165,21 @@ impl ShortRing {
     unsafe fn take_from_both<T>(
         self,
         generation: u32,
-        wanted: &Wanted<T>,
+        args: &ReapArgs<T>,
         taken: c_long,
     ) -> Result {
         let library_first = self.0.library_first();
         let mut count = 0;
         for from_library in [library_first, !library_first] {
             let before = taken + c_long::from(count);
-            if before >= wanted.nr && count > 0 {
+            if before >= args.nr && count > 0 {
                 break;
             }
             // SAFETY: the same contract.
             let answer = unsafe {
                 match from_library {
-                    true => in_line::take(self.0, generation, wanted, before),
-                    false => self.reap_from_kernel(wanted, before, 0),
+                    true => in_line::take(self.0, generation, args, before),
+                    false => self.reap_from_kernel(args, before, 0),
                 }
             };
             match answer {
@@ -202,21 +200,21 @@ impl ShortRing {
     #[inline(never)]
     unsafe fn reap_from_kernel<T>(
         self,
-        wanted: &Wanted<T>,
+        args: &ReapArgs<T>,
         taken: c_long,
         nanoseconds: i64,
     ) -> Result {
         let timeout: timespec = futex::time_of(nanoseconds);
         // The kernel's ring never holds more events than this.
         let most = (self.0.kernel_slots().max(2) - 1) as c_long;
-        let least = (wanted.min_nr - taken).max(0).min(most);
-        let part = Wanted {
-            ctx: wanted.ctx,
+        let least = (args.min_nr - taken).max(0).min(most);
+        let part = ReapArgs {
+            ctx: args.ctx,
             min_nr: if nanoseconds == 0 { 0 } else { least },
-            nr: wanted.nr - taken,
-            events: wanted.events.wrapping_add(taken as usize),
+            nr: args.nr - taken,
+            events: args.events.wrapping_add(taken as usize),
             timeout: &timeout,
-            mask: wanted.mask,
+            mask: args.mask,
         };
         // SAFETY: the same contract.
         unsafe { KernelAio.wait(&part) }
