@@ -1,9 +1,9 @@
 #!/bin/sh
 # make dist: makes the release, build/libaio-rs-VERSION.tar.xz, and build/SHA256SUMS. It contains
-# the last commit's files, all crates in Cargo.lock in vendor/, cargo's settings for them, and a bill of
-# materials. It can be built and tested without a network (make dist-check). Two runs give the same
-# bytes: files are sorted, belong to root, and have the time in SOURCE_DATE_EPOCH or else of the
-# commit.
+# the last commit's files, all crates in Cargo.lock in vendor/, cargo's settings for them, and a
+# bill of materials. It can be built and tested without a network (make dist-check). Two runs give
+# the same bytes: files are sorted, belong to root, and have the time in SOURCE_DATE_EPOCH or else
+# of the commit.
 set -eu
 cd "$(dirname "$0")/../.."
 umask 022
