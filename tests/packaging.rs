@@ -42,6 +42,33 @@ fn all_packages_have_the_version_of_the_crate() {
     }
 }
 
+/// The date as `date` prints it with this format.
+fn date(format: &str, date: &str) -> String {
+    text(
+        &run(Command::new("date")
+            .env("LC_ALL", "C")
+            .args(["--utc", "--date", date, format]))
+        .stdout,
+    )
+    .trim()
+    .to_string()
+}
+
+#[test]
+fn all_change_logs_have_the_date_of_the_release() {
+    let version = env!("CARGO_PKG_VERSION");
+    let changes = read("CHANGELOG.md");
+    let released = after(&changes, &format!("## [{version}] - "));
+    assert_eq!(date("+%F", released), released, "CHANGELOG.md");
+    let debian = read("packaging/debian/changelog");
+    let (_, debian) = after(&debian, " -- ").split_once("  ").expect("a date");
+    assert_eq!(date("+%F", debian), released, "debian/changelog");
+    let spec = read("packaging/rpm/libaio-rs.spec");
+    let (_, changes) = spec.split_once("%changelog\n").expect("a changelog");
+    let newest = date("+* %a %b %d %Y ", released);
+    assert!(changes.starts_with(&newest), "%changelog: not {newest}");
+}
+
 #[test]
 fn all_packages_replace_the_same_libaio() {
     let libaio = read("pkgconfig/libaio.pc");

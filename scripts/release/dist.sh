@@ -1,8 +1,9 @@
 #!/bin/sh
-# make dist: makes the release, build/libaio-rs-VERSION.tar.xz. It contains the last commit's files,
-# all crates in Cargo.lock in vendor/, cargo's settings for them, and a bill of materials. It can be
-# built and tested without a network (make dist-check). Two runs give the same bytes: files are
-# sorted, belong to root, and have the time in SOURCE_DATE_EPOCH or else the time of the commit.
+# make dist: makes the release, build/libaio-rs-VERSION.tar.xz, and build/SHA256SUMS. It contains
+# the last commit's files, all crates in Cargo.lock in vendor/, cargo's settings for them, and a
+# bill of materials. It can be built and tested without a network (make dist-check). Two runs give
+# the same bytes: files are sorted, belong to root, and have the time in SOURCE_DATE_EPOCH or else
+# of the commit.
 set -eu
 cd "$(dirname "$0")/../.."
 umask 022
@@ -28,4 +29,5 @@ archive=build/$name.tar.xz
 tar -C "$work" --sort=name --format=gnu --owner=root:0 --group=root:0 --mode=u+rw,go=rX \
 	--mtime="@$SOURCE_DATE_EPOCH" -c "$name" | xz -6 -T1 > "$work/archive"
 mv "$work/archive" "$archive"
-echo "$archive: $(wc -c < "$archive") bytes, $(sha256sum < "$archive" | cut -d ' ' -f 1)"
+(cd build && sha256sum "$name.tar.xz" > SHA256SUMS)
+echo "$archive: $(wc -c < "$archive") bytes, $(cut -d ' ' -f 1 build/SHA256SUMS)"
