@@ -17,5 +17,19 @@ case " $* " in
 	fi
 	;;
 esac
+# Without cargo's -C metadata, which it computes from flags and profiles: rustc mixes it into the
+# names of symbols, by which it sorts functions.
+held=
+for argument; do
+	shift
+	case $held$argument in
+	-Cmetadata=*) held= ;;
+	-C) held=-C ;;
+	*)
+		set -- "$@" ${held:+"$held"} "$argument"
+		held=
+		;;
+	esac
+done
 # shellcheck disable=SC2086 # several words
 exec "$@" $PINNED
