@@ -7,6 +7,21 @@ enum { CONTEXTS = 5000 };
 static io_context_t contexts[CONTEXTS];
 static struct iocb iocbs[CONTEXTS];
 
+/* One for each thread, as programs create them: the rings lie between stacks of one size. */
+static void between_stacks(void)
+{
+    enum { THREADS = 100, STACK = 8 * 1024 * 1024 + 4096 };
+    static io_context_t ctx[THREADS];
+    int i, made = 0;
+
+    for (i = 0; i < THREADS; i++) {
+        NEED(mmap(NULL, STACK, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) !=
+             MAP_FAILED);
+        made += io_setup(8, &ctx[i]) == 0;
+    }
+    printf("%d of %d between stacks\n", made, THREADS);
+}
+
 int main(void)
 {
     struct io_event events[4];
@@ -16,6 +31,7 @@ int main(void)
 
     start();
     NEED(file >= 0);
+    in_child("child", between_stacks);
     for (made = 0; made < CONTEXTS; made++)
         if (io_setup(1, &contexts[made]) != 0)
             break;
