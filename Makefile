@@ -1,7 +1,7 @@
 # libaio-rs. `make help` lists the targets, docs/variables.md the variables.
 #
-# The installed library is linked here, by $(CC), from one object file that rustc makes: so it is
-# the same whichever linker rustc is set up for, and holds nothing but our code.
+# $(CC) links the installed library here, from one object file of rustc's. So the result does not
+# depend on rustc's linker, and contains only this project's code.
 
 prefix      ?= /usr/local
 exec_prefix ?= $(prefix)
@@ -13,7 +13,7 @@ DESTDIR     ?=
 CC      ?= cc
 CARGO   ?= cargo
 INSTALL ?= install
-# Build for another machine, by its Rust name, with CC set to its compiler:
+# The Rust name of another machine to build for, with CC set to its compiler:
 # make TARGET=aarch64-unknown-linux-gnu CC=aarch64-linux-gnu-gcc
 TARGET  ?=
 OBJCOPY ?= $(shell $(CC) -print-prog-name=objcopy)
@@ -25,72 +25,74 @@ B       = build$(if $(TARGET),/$(TARGET))
 ##@ Build and install
 all: $(B)/$(library) $(B)/libaio.a ## build libaio.so.1 and libaio.a in build/ (the default)
 
-# A crate type without a link step: only the object counts. --emit names where it goes, and cargo
-# runs rustc in this directory. What runs here at build time is compiled once for all machines.
+# --crate-type lib has no link step; --emit sets the object's path, relative to this directory. One
+# target directory for all machines, so that the build script is compiled once.
 cargo_object = $(unstable) $(pin_flags) $(CARGO) rustc --release --locked --lib --crate-type lib \
 	--target-dir build/cargo $(if $(TARGET),--target $(TARGET)) --no-default-features $(pin_profile)
-# Debug information (CARGO_PROFILE_RELEASE_DEBUG=2) would name this directory, and be another in
-# every build; it names the one where packages of debug information put sources.
+# Debug information (CARGO_PROFILE_RELEASE_DEBUG=2) names the directory where debug packages install
+# sources, not this one, which differs from build to build.
 rustc_object = $(for_machine) --remap-path-prefix='$(CURDIR)=$(sources_at)' --emit=obj=$@
-# Distributions' build systems say for all crates how to build them, by CARGO_PROFILE_RELEASE_*,
-# RUSTFLAGS or cargo's configuration. Here one object must come out, machine code that cannot panic;
-# everything else that they say holds.
+# Distributions set build options for all crates, with CARGO_PROFILE_RELEASE_*, RUSTFLAGS or cargo's
+# configuration. These options override theirs, because the result must be one object file of
+# machine code that cannot panic. All other options remain in effect.
 profile = lto="off" codegen-units=1 opt-level=3 debug-assertions=false overflow-checks=false \
 	panic="abort" split-debuginfo="off"
 pin_profile = $(foreach setting,$(profile),--config 'profile.release.$(setting)')
-# Unwind tables let an exception or a cancelled thread pass through io_queue_run. The last two save
-# a page of the library: fewer functions are inlined, and fewer loops unrolled.
+# Unwind tables let an exception or a thread cancellation pass through io_queue_run. The last two
+# make the library a page smaller: less inlining, and no unrolling of loops of unknown length.
 flags = $(subst ",,$(profile)) linker-plugin-lto=no relocation-model=pic force-unwind-tables=yes \
 	llvm-args=-inline-threshold=60 llvm-args=-unroll-runtime=false
-# By its name alone: cargo makes the path of a wrapper part of symbols' names.
+# The wrapper is given without a path, because cargo hashes the path into the names of symbols.
 pin_flags = CARGO_INCREMENTAL=0 RUSTC_WORKSPACE_WRAPPER=rustc-pinned.sh \
 	PATH='$(CURDIR)/scripts/build':"$$PATH" PINNED='$(addprefix -C,$(flags))'
-# Atomics that choose their instructions at run time would ask for libgcc on AArch64.
+# -outline-atomics: outlined atomics, which AArch64 chooses at run time, need libgcc.
 machine     = $(firstword $(subst -, ,$(or $(TARGET),$(shell $(CC) -dumpmachine))))
 sources_at  = /usr/src/libaio-rs-$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 for_machine = $(protection) \
 	$(if $(filter aarch64,$(machine)),-C target-feature=-outline-atomics)$(if \
 	$(filter mips% sparc% powerpc%,$(machine)),-Z 'crate-attr=feature(asm_experimental_arch)')
-# Marks where indirect jumps may arrive and, on AArch64, signs return addresses (CET, BTI, PAC). It
-# costs an instruction for each call, which does nothing on processors that do not know it.
+# Marks the targets of indirect jumps (CET, BTI) and, on AArch64, signs return addresses (PAC). The
+# extra instruction in each function does nothing on processors without the feature.
 protection  = $(if $(filter x86_64,$(machine)),-Z cf-protection=full)$(if \
 	$(filter aarch64,$(machine)),-Z branch-protection=bti$(comma)pac-ret $(mismatch))
-# Newer rustcs want every crate to have the same protection; of core and libc nothing is compiled in
-# but what is inlined here, and so compiled here.
+# Newer versions of rustc require the same protection in every crate. core and libc lack it, but
+# only their inlined functions are linked in, and those are compiled here.
 mismatch    = $(if $(shell $(or $(RUSTC),rustc) -C help | grep unsafe-allow-abi-mismatch),\
 	-C unsafe-allow-abi-mismatch=branch-protection)
-# rustc does not call that stable, nor, on MIPS, SPARC and, in older versions, PowerPC, assembly, by
-# which symbols get their versions. This lets rustc take it for this crate alone.
+# RUSTC_BOOTSTRAP lets this one crate use unstable features: -Z *-protection; on MIPS, SPARC and
+# (older rustc) PowerPC also assembly, which sets the symbol versions.
 unstable = RUSTC_BOOTSTRAP=aio
-# ARM's unwind tables name the routine that reads them, which whoever unwinds has of its own.
+# ARM's unwind tables refer to the routine that interprets them. The unwinder has its own copy, so
+# the reference is defined as 0.
 link_machine = $(if $(filter arm%,$(machine)),\
 	$(foreach part,0 1,-Wl$(comma)--defsym=__aeabi_unwind_cpp_pr$(part)=0))
 comma = ,
 sources := Cargo.toml Cargo.lock build.rs cbindgen.toml pkgconfig/libaio.pc.in \
 	$(shell find src -type f)
 
-# With symbol versions, for the shared library. Cargo leaves the file alone if what changed does not
-# matter to rustc; make must not ask again for ever.
+# With symbol versions, for the shared library. If a change does not affect rustc, cargo does not
+# rewrite the file, so touch it, or make would run cargo every time.
 $(B)/shared.o: $(sources)
 	@mkdir -p $(@D)
 	$(cargo_object) --features versioned -- $(rustc_object)
 	@touch -c $@
 
-# Without, for the archive. Waits for the other because cargo locks the directory anyway.
+# Without symbol versions, for the archive. Built after the other, because cargo locks the target
+# directory.
 $(B)/static.o: $(sources) | $(B)/shared.o
 	@mkdir -p $(@D)
 	$(cargo_object) -- $(rustc_object)
 	@touch -c $@
 
-# -lc is for architectures whose system calls go through libc; elsewhere nothing needs it.
+# -lc is needed only on architectures that make system calls through libc.
 $(B)/$(library): $(B)/shared.o libaio.map Makefile
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -nostdlib -nostartfiles -o $@ $(B)/shared.o \
 		-Wl,--version-script=libaio.map,-soname,$(soname) -Wl,--gc-sections \
 		-Wl,-z,defs,-z,relro,-z,now,-z,noexecstack $(link_machine) -Wl,--as-needed -lc
 
-# Nothing global but the API, so that other Rust libraries fit into the same program; and weak, so
-# that a program which defines a function of the same name keeps its own, as it does with the
-# original's one object per function.
+# Only the API is global, so that other Rust libraries can be linked into the same program. It is
+# weak, so that a program may define a function of the same name, as it may with the original, whose
+# archive has one object per function.
 $(B)/libaio.a: $(B)/static.o Makefile
 	$(OBJCOPY) --wildcard --keep-global-symbol='io_*' --weaken-symbol='io_*' $< $(B)/libaio.o
 	rm -f $@
@@ -111,7 +113,7 @@ install: all ## install the library, its header, libaio.pc and the manual pages
 	$(INSTALL) -d '$(DESTDIR)$(mandir)/man3' '$(DESTDIR)$(mandir)/man7'
 	$(INSTALL) -m 644 man/*.3 '$(DESTDIR)$(mandir)/man3'
 	$(INSTALL) -m 644 man/*.7 '$(DESTDIR)$(mandir)/man7'
-	# A page that only names another becomes a link, which compressing a page does not break.
+	# Replace .so pages by links, which still work if the pages are compressed.
 	cd '$(DESTDIR)$(mandir)' && for page in $(man_pages); do \
 		other=$$(sed -n 's|^\.so man[37]/||p' "$$page") && \
 		test -z "$$other" || ln -sf "$$other" "$$page" || exit; done
@@ -136,20 +138,19 @@ help: ## print this list
 		/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
 
 ##@ Develop
-# The checked-in copies of what build.rs generates.
+# Updates the checked-in copies of the files that build.rs generates.
 header: ## regenerate include/libaio.h and pkgconfig/libaio.pc
 	LIBAIO_RS_BLESS=1 $(CARGO) test --test header generated
 
-# With RECORD=1, each of the checks from here on writes how it ended into docs/testing.md.
+# With RECORD=1, each check below writes its result to docs/testing.md.
 record = $(if $(RECORD),scripts/shared/record.sh $@)
 
-check: ## run lint and all tests; as root on Debian it installs what they need
+check: ## run lint and all tests (as root on Debian, install what they need)
 	$(record) scripts/check/check.sh
 
 lint: ## check formats, clippy, rustdoc, shell scripts, spelling and line lengths
 	$(record) scripts/check/lint.sh
 
-# Long versions of the stress test, the random programs and the model: see docs/architecture.md.
 check-long: ## run the same tests with longer stress tests and larger models
 	LIBAIO_RS_LONG=1 $(record) scripts/check/check.sh
 
@@ -158,20 +159,20 @@ miri: ## run the lock's thread tests under Miri (needs a nightly Rust)
 tsan miri:
 	$(record) scripts/check/$@.sh
 
-bench: ## measure speed, and write docs/benchmarks.md and docs/benchmarks.svg
+bench: ## measure speed and write docs/benchmarks.md and docs/benchmarks.svg
 	scripts/check/bench.sh
 
 ##@ Other machines, kernels and compilers (docs/architectures.md)
-cross-check: ## build for eleven other machines, and compare with Debian's libaio
+cross-check: ## build for eleven other machines and compare with Debian's libaio
 i386-check: ## run the C programs as 32-bit programs
-emulation-check: ## run the C programs on arm64, s390x and loong64, in QEMU
+emulation-check: ## run the C programs on arm64, s390x and loong64 in QEMU
 cross-check i386-check emulation-check:
 	$(record) scripts/check/$@.sh
 
-kernel-check: all ## run the C programs on Debian's kernels, in QEMU
+kernel-check: all ## run the C programs on Debian's kernels in QEMU
 	$(record) scripts/check/$@.sh
 
-rust-check: ## build the release with every Rust that Debian has
+rust-check: ## build the release with every Rust version in Debian
 
 ##@ Releases and packages (docs/trusted-builds.md, docs/packaging.md)
 sbom: ## write the library's bill of materials (needs jq)
@@ -181,12 +182,12 @@ $(B)/libaio-rs.cdx.json: $(sources) scripts/release/sbom.sh scripts/release/sbom
 	@mkdir -p $(@D)
 	CARGO='$(CARGO)' scripts/release/sbom.sh > $@
 
-dist: ## make the release archive, with all crates in it
+dist: ## make the release archive, which includes all crates
 	scripts/release/$@.sh
 
 dist-check: ## build, install and check the release without a network
-reproducible-check: ## build the release and the packages twice, and compare
-licences: ## check the licence and the source of every crate with cargo-deny
+reproducible-check: ## build the release and the packages twice and compare
+licences: ## check the licence and source of every crate with cargo-deny
 dist-check reproducible-check licences rust-check:
 	$(record) scripts/check/$@.sh
 
@@ -195,16 +196,19 @@ rpm: ## build RPM packages in build/rpm
 deb rpm:
 	scripts/package/$@.sh
 
-package-check: ## build all packages, and check them with lintian, rpmlint and makepkg
+package-check: ## build all packages and check them with lintian, rpmlint and makepkg
 	$(record) scripts/check/$@.sh
 
 ##@ Whole Debian systems, as root (docs/system-checks.md)
-root-check: ## exchange libaio for the package, and back, in disposable systems
+root-check: ## replace libaio with the package and go back, under programs with data
 sources-check: ## build Debian's source packages with libaio-rs-dev
-root-check sources-check: deb
+autopkgtest-check: ## run the packages' own tests with autopkgtest
+piuparts-check: ## install, replace and purge the packages with piuparts
+root-check sources-check autopkgtest-check piuparts-check: deb
 	$(record) scripts/check/$@.sh
 
 .PHONY: all install uninstall demo clean help header check lint check-long tsan miri bench \
 	cross-check i386-check emulation-check kernel-check rust-check sbom dist dist-check \
-	reproducible-check licences deb rpm package-check root-check sources-check
+	reproducible-check licences deb rpm package-check root-check sources-check \
+	autopkgtest-check piuparts-check
 .DELETE_ON_ERROR:

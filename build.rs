@@ -1,6 +1,6 @@
-//! Three things are made here: the link arguments that turn the cdylib into `libaio.so.1`, and
-//! from the Rust sources `libaio.h` and `libaio.pc`, in `OUT_DIR`. Copies of those two are checked
-//! in, and tests/header.rs compares them. `make` installs the copies, and needs no cbindgen.
+//! Generates the link arguments that turn the cdylib into `libaio.so.1`, and `libaio.h` and
+//! `libaio.pc` in `OUT_DIR`. Copies of these two files are checked in, so `make` needs no cbindgen;
+//! tests/header.rs compares them.
 
 use std::env;
 use std::fs;
@@ -11,19 +11,19 @@ use std::process::Command;
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-    what_the_cpu_can_do(&root);
+    set_cpu_cfgs(&root);
     link_as_libaio(&root, &out);
     #[cfg(feature = "header")]
     generate_header(&root, &out.join("libaio.h"));
     generate_pkg_config(&root, &out.join("libaio.pc"));
-    // The tests ask the cc crate for the compiler of this machine.
+    // The tests need the target to find a C compiler with the cc crate.
     let target = env::var("TARGET").expect("cargo sets it");
     println!("cargo:rustc-env=LIBAIO_RS_TARGET={target}");
 }
 
-/// What the CPU's file in src/sys/arch says, as `cfg`s: `reaps_in_user_space`, for words of 64 bits
-/// and where it has restartable sections, and `pages_of_4_kib`.
-fn what_the_cpu_can_do(root: &Path) {
+/// Sets the `cfg`s that depend on the CPU's file in src/sys/arch: `reaps_in_user_space`, if it has
+/// restartable sections and the target is 64-bit and little-endian; and `pages_of_4_kib`.
+fn set_cpu_cfgs(root: &Path) {
     println!("cargo:rustc-check-cfg=cfg(reaps_in_user_space, pages_of_4_kib, without_exclusion)");
     let cfg = |name: &str| env::var(name).expect("cargo sets it");
     let cpu = cfg("CARGO_CFG_TARGET_ARCH");
@@ -37,7 +37,7 @@ fn what_the_cpu_can_do(root: &Path) {
         .filter(|line| line.contains(&name))
         .find_map(|line| line.trim().strip_suffix(';')?.split_once(" => "))
         .map(|(_, file)| format!("{file}.rs"));
-    // A CPU without a file fails to compile, with a message in mod.rs.
+    // For a CPU without a file, mod.rs has a compile_error!.
     let text = file.map(|file| read(&file)).unwrap_or_default();
     if text.contains("pub const REAPS: bool = true;")
         && cfg("CARGO_CFG_TARGET_POINTER_WIDTH") == "64"
@@ -50,7 +50,7 @@ fn what_the_cpu_can_do(root: &Path) {
     }
 }
 
-/// The arguments for plain `cargo build`. The installed library is linked by the Makefile.
+/// Link arguments for plain `cargo build`. The Makefile links the library that it installs.
 fn link_as_libaio(root: &Path, out: &Path) {
     let map = root.join("libaio.map");
     println!("cargo:rerun-if-changed={}", map.display());
@@ -58,20 +58,20 @@ fn link_as_libaio(root: &Path, out: &Path) {
         format!("-B{}", linker_wrappers(out).display()),
         format!("-Wl,--version-script={}", map.display()),
         "-Wl,-soname,libaio.so.1".to_string(),
-        // No start files: they bring constructors and references to libc.
+        // Start files contain constructors and references to libc.
         "-nostartfiles".to_string(),
-        // A reachable panic path is an undefined symbol, and with this an error at build time.
+        // Undefined symbols are errors. A reachable panic path leaves one.
         "-Wl,-z,defs".to_string(),
-        explanation_of_panics(out).display().to_string(),
+        explain_panic_error(out).display().to_string(),
     ] {
         println!("cargo:rustc-cdylib-link-arg={argument}");
     }
 }
 
-/// A profile with checks that panic leaves `rust_eh_personality` undefined, which explains nothing
-/// to a reader. This linker script defines that symbol by another undefined one, whose name does;
-/// the linker looks at it only if the first is needed.
-fn explanation_of_panics(out: &Path) -> PathBuf {
+/// Makes the link error of a profile with panicking checks readable. Such a profile leaves
+/// `rust_eh_personality` undefined. This linker script defines it, only if it is needed, as another
+/// undefined symbol, whose name explains the problem.
+fn explain_panic_error(out: &Path) -> PathBuf {
     let script = out.join("panic.ld");
     let name = "this_profile_has_checks_that_panic__see_Building_in_README_md";
     let text = format!("PROVIDE(rust_eh_personality = {name});\n");
@@ -79,10 +79,9 @@ fn explanation_of_panics(out: &Path) -> PathBuf {
     script
 }
 
-/// rustc gives the linker a version script of its own, without names, and GNU ld and gold refuse
-/// to combine that with ours. The compiler driver looks for its linker in the directories given
-/// with -B first, and finds there a script that leaves rustc's out and goes on to the real one.
-/// lld takes both, and is called under another name.
+/// Writes scripts that call the linker without rustc's version script, because GNU ld and gold do
+/// not accept two version scripts. The compiler driver finds them first, through `-B`. lld accepts
+/// two; it has another name, so it is called directly.
 fn linker_wrappers(out: &Path) -> PathBuf {
     println!("cargo:rerun-if-env-changed=RUSTC_LINKER");
     let driver = env::var("RUSTC_LINKER").unwrap_or_else(|_| "cc".to_string());
@@ -127,7 +126,7 @@ fn generate_header(root: &Path, header: &Path) {
         println!("cargo:rerun-if-changed={source}");
         builder = builder.with_src(root.join(source));
     }
-    // The inline functions are C, and cbindgen appends them as they are.
+    // The inline functions are in C. cbindgen appends them unchanged.
     let inline = "src/c_abi/inline.h";
     println!("cargo:rerun-if-changed={inline}");
     let inline = fs::read_to_string(root.join(inline)).expect("inline.h can be read");
@@ -137,15 +136,15 @@ fn generate_header(root: &Path, header: &Path) {
         .generate()
         .expect("the sources parse")
         .write(&mut text);
-    // A field with a condition gets its semicolon outside of the condition, where it is an empty
-    // declaration: it belongs inside.
+    // cbindgen puts the semicolon of a conditional field after the #endif, where it is an empty
+    // declaration. Move it before the #endif.
     let text = String::from_utf8(text)
         .expect("C is ASCII")
         .replace("\n#endif\n    ;\n", ";\n#endif\n");
     fs::write(header, text).expect("OUT_DIR is writable");
 }
 
-/// The version is that of the libaio whose interface this is, since programs ask for it.
+/// The version is that of the libaio that this library replaces, because programs require one.
 fn generate_pkg_config(root: &Path, file: &Path) {
     let template = root.join("pkgconfig/libaio.pc.in");
     println!("cargo:rerun-if-changed={}", template.display());

@@ -35,6 +35,29 @@ static void syncs(const char *what, int fd)
     ask(ctx, what, &iocb);
 }
 
+/* Requests for a usual file do not make one for another pass. */
+static void after_usual_ones(const char *what, int usual, int fd, int is_write)
+{
+    static struct iocb iocbs[4];
+    struct iocb *list[4];
+    struct io_event events[4];
+    int i, count;
+
+    for (i = 0; i < 4; i++) {
+        list[i] = &iocbs[i];
+        if (is_write)
+            io_prep_pwrite(list[i], i == 2 ? fd : usual, buffer, 8, 0);
+        else
+            io_prep_pread(list[i], i == 2 ? fd : usual, buffer, 8, 0);
+    }
+    printf("%s after two others\n", what);
+    CALL(io_submit(ctx, 4, list));
+    count = io_getevents(ctx, 0, 4, events, NULL);
+    for (i = 0; i < count; i++)
+        printf("  event %ld\n", (long)events[i].res);
+    CALL(io_submit(ctx, 2, list + 2));
+}
+
 /* A request that blocks: a child submits it, and the parent unblocks it. */
 static volatile int *returned;
 static int blocking_fd, blocking_write, other_end;
@@ -137,6 +160,11 @@ int main(void)
     reads("/proc/self/maps", open("/proc/self/maps", O_RDONLY), 128, 0, 0);
     reads("/proc/self/status", open("/proc/self/status", O_RDONLY), 128, 0, 0);
     reads("/proc/self/mem", open("/proc/self/mem", O_RDONLY), 128, 0, 0);
+    fd = file_of(4096, O_RDWR);
+    after_usual_ones("reading /proc/self/mem", fd, open("/proc/self/mem", O_RDONLY), 0);
+    after_usual_ones("writing /proc/self/comm", fd, open("/proc/self/comm", O_RDWR), 1);
+    after_usual_ones("reading what is closed", fd, -1, 0);
+    after_usual_ones("writing what is for reading", fd, open("/dev/zero", O_RDONLY), 1);
     reads("/dev/zero", open("/dev/zero", O_RDONLY), 128, 0, 0);
     writes("/dev/full", open("/dev/full", O_WRONLY));
     syncs("fsync /dev/null", open("/dev/null", O_WRONLY));

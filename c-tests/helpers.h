@@ -163,7 +163,7 @@ UNUSED static char *no_access(void)
     return page;
 }
 
-/* The kernel hands out places in batches per CPU; a thread that migrates leaves some behind. */
+/* The kernel hands out room in batches per CPU; a thread that migrates leaves some behind. */
 UNUSED static void stay_on_this_processor(void)
 {
     cpu_set_t set;

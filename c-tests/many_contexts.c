@@ -7,19 +7,31 @@ enum { CONTEXTS = 5000 };
 static io_context_t contexts[CONTEXTS];
 static struct iocb iocbs[CONTEXTS];
 
-/* One for each thread, as programs create them: the rings lie between stacks of one size. */
-static void between_stacks(void)
+/* A context for each of many threads: each maps a stack of 8 MiB, a guard page and a ring. */
+static void at_equal_distances(void)
 {
-    enum { THREADS = 100, STACK = 8 * 1024 * 1024 + 4096 };
-    static io_context_t ctx[THREADS];
-    int i, made = 0;
+    enum { COUNT = 64 };
+    io_context_t own[COUNT];
+    struct iocb iocb, *list[1] = {&iocb};
+    struct io_event event;
+    void *stacks[COUNT];
+    int i, created = 0, served = 0, destroyed = 0;
 
-    for (i = 0; i < THREADS; i++) {
-        NEED(mmap(NULL, STACK, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) !=
-             MAP_FAILED);
-        made += io_setup(8, &ctx[i]) == 0;
+    for (i = 0; i < COUNT; i++) {
+        size_t length = (8 << 20) + 4096;
+        own[i] = 0;
+        stacks[i] = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                         0);
+        NEED(stacks[i] != MAP_FAILED);
+        created += io_setup(8, &own[i]) == 0;
     }
-    printf("%d of %d between stacks\n", made, THREADS);
+    for (i = 0; i < COUNT; i++) {
+        io_prep_fsync(&iocb, file_of(1, O_RDWR));
+        served += io_submit(own[i], 1, list) == 1 && io_getevents(own[i], 1, 1, &event, NULL) == 1;
+    }
+    for (i = 0; i < 4; i++)
+        destroyed += io_destroy(own[i]) == 0;
+    printf("at equal distances: %d created, %d served, %d destroyed\n", created, served, destroyed);
 }
 
 int main(void)
@@ -31,7 +43,7 @@ int main(void)
 
     start();
     NEED(file >= 0);
-    in_child("child", between_stacks);
+    at_equal_distances();
     for (made = 0; made < CONTEXTS; made++)
         if (io_setup(1, &contexts[made]) != 0)
             break;

@@ -34,7 +34,7 @@ static void submit(int count)
     NEED(submitted <= (long)sizeof seen);
 }
 
-static void account(long answer)
+static long account(long answer)
 {
     long i, wrong = 0, early = 0;
 
@@ -47,15 +47,15 @@ static void account(long answer)
     }
     if (wrong)
         printf("WRONG: %ld events\n", wrong);
-    if (early)
-        puts("  not in the order of their submission");
+    return early;
 }
 
 #define TAKE(least, most, timeout)                                                                 \
     do {                                                                                           \
         long answer_ = QUIETLY(io_getevents(ctx, least, most, events, timeout));                   \
         show("  io_getevents(ctx, " #least ", " #most ", .., " #timeout ")", answer_);             \
-        account(answer_);                                                                          \
+        if (account(answer_))                                                                      \
+            puts("  not in the order of their submission");                                        \
     } while (0)
 
 static long answer_of_thread;
@@ -104,6 +104,7 @@ static void with_room_for(int count)
     submit(asked - asked / 2);
     NEED(pthread_join(thread, NULL) == 0);
     show("  the thread's io_getevents", answer_of_thread);
+    /* In any order: with a short ring it depends on when the thread makes room in it. */
     account(answer_of_thread);
 
     puts("- nobody has taken them when it is destroyed");

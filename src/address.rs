@@ -1,10 +1,10 @@
-//! Which addresses are worth reading.
+//! Which addresses can be in user space.
 
 #![forbid(unsafe_code)]
 
-/// Whether an address could be a program's memory. The first page is never mapped
-/// (`vm.mmap_min_addr`), user space ends below 2^56 on every 64-bit Linux with five-level page
-/// tables or fewer, and on 32-bit machines the last two pages are never the program's.
+/// Whether an address can be in user space. The first page is never mapped (`vm.mmap_min_addr`).
+/// On 64-bit machines, user space ends below 2^56, even with five-level page tables. On 32-bit
+/// machines, it never includes the last two pages.
 pub fn is_plausible<T>(address: *const T) -> bool {
     const FIRST: usize = 4096;
     #[cfg(target_pointer_width = "64")]

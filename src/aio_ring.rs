@@ -1,6 +1,6 @@
-//! The completion ring: `struct aio_ring` in `fs/aio.c`, which the kernel maps into the process at
-//! the address that is the context's handle. First how the library reads it, then how the library
-//! writes one of its own, where it stands in for the kernel.
+//! The completion ring: `struct aio_ring` in `fs/aio.c`. The kernel maps it into the process; its
+//! address is the context's handle. The first part of this file reads the kernel's ring, the second
+//! ([`Memory`]) fills a ring of the library's own.
 
 use crate::abi::{io_context_t, io_event};
 use crate::sys::restartable::Section;
@@ -9,13 +9,13 @@ use core::sync::atomic::{AtomicU32, Ordering};
 const MAGIC: u32 = 0xa10a_10a1;
 const HEADER_LENGTH: u32 = 32;
 
-/// The header of a ring; the events follow. Programs that reap for themselves write `head` from any
-/// thread, and the kernel writes `tail` from interrupts, so both are atomics here; the rest is set
-/// once.
+/// The header of a ring; the events follow. `head` and `tail` are atomics, because programs that
+/// reap by themselves write `head` from any thread, and the kernel writes `tail` from interrupts.
+/// `magic` is one, because [`Ring::hide`] clears it. The rest is set once.
 #[repr(C)]
 struct Header {
     id: u32,
-    /// How many events the ring holds; one slot always stays free.
+    /// The number of slots. One always stays free.
     nr: u32,
     head: AtomicU32,
     tail: AtomicU32,
@@ -38,17 +38,15 @@ const _: () = {
     assert!(offset_of!(Header, header_length) == 28);
 };
 
-/// A ring whose header can be read.
+/// A mapped ring.
 #[derive(Clone, Copy)]
 pub struct Ring<'a>(&'a Header);
 
 impl<'a> Ring<'a> {
-    /// The ring at a handle, if its layout is the only one there has ever been, so that head and
-    /// tail mean what they are called.
+    /// The ring at a handle, if it has the known layout. There has never been another one.
     ///
     /// # Safety
-    /// The handle must be the address of a live context's ring, and stay so while the `Ring` is
-    /// used.
+    /// A ring must be mapped at the handle as long as the `Ring` is used.
     #[inline(always)]
     pub unsafe fn at(ctx: io_context_t) -> Option<Ring<'a>> {
         // SAFETY: the caller's promise. The kernel has initialised the header.
@@ -59,30 +57,31 @@ impl<'a> Ring<'a> {
         known.then_some(Ring(header))
     }
 
-    /// Whether no completion waits to be taken.
+    /// Whether there is no ready completion.
     #[inline(always)]
     pub fn is_empty(self) -> bool {
-        // Acquire pairs with the write barrier in aio_complete(), which stores the event first
-        // and the tail after it: whoever learns of a completion here sees what it completed. The
-        // head is loaded first: the ring was empty then.
+        // Acquire pairs with the write barrier in aio_complete(), which stores the event and then
+        // the tail: a thread that sees the completion also sees the data that was read. The head
+        // is loaded first, so if it is equal to the tail, the ring was empty at that time.
         self.0.head.load(Ordering::Acquire) == self.0.tail.load(Ordering::Acquire)
     }
 }
 
 /// How the owner of a ring's lock reads the ring and moves its head: in restartable sections, which
-/// have no effect once the lock has been taken from it.
+/// have no effect after another call has taken the lock from it.
 pub trait Sections {
-    /// Reads four words, the second of which with acquire.
+    /// Reads four words, the second with acquire.
     ///
     /// # Safety
     /// They must be readable as long as the lock is owned.
     unsafe fn read_words(&self, from: *const u64) -> (Section, [u64; 4]);
 
-    /// Copies blocks of [`BLOCK`] bytes, `count` (not 0) from `from` and `more` from `from_start`,
-    /// and then stores `value` to `word`, with release.
+    /// Copies blocks of [`BLOCK`] bytes to `to`: `count` (not 0) from `from`, then `more` from
+    /// `from_start`. Then stores `value` to `word`, with release.
     ///
     /// # Safety
-    /// All must be readable and writable as long as the lock is owned, and `to` in any case.
+    /// As long as the lock is owned, the sources must be readable and `word` writable. `to` must be
+    /// writable in any case.
     #[allow(clippy::too_many_arguments)]
     unsafe fn copy_and_store(
         &self,
@@ -100,21 +99,21 @@ pub trait Sections {
 pub const BLOCK: usize = 32;
 const _: () = assert!(core::mem::size_of::<io_event>() == BLOCK);
 
-/// The completions that are in a ring, from one look at it by the owner of its lock.
+/// The ready completions, as the owner of the ring's lock has read them from the header.
 #[derive(Clone, Copy)]
 pub struct Completions {
     nr: u32,
     head: u32,
-    /// How many.
+    /// How many are ready.
     pub count: u32,
 }
 
 impl Completions {
-    /// What can be taken. None if head or tail is out of range (programs may write head), or the
-    /// layout is not known: the kernel then decides.
+    /// Reads the header. None if head or tail is out of range (programs may write head), or the
+    /// layout is not known; the kernel then decides.
     ///
     /// # Safety
-    /// A ring is mapped at the handle as long as `owner` owns its lock.
+    /// A ring must be mapped at the handle as long as `owner` owns its lock.
     #[inline(always)]
     pub unsafe fn at<S: Sections>(
         ctx: io_context_t,
@@ -148,11 +147,11 @@ impl Completions {
         })
     }
 
-    /// Copies the first `count` of them to `events`, and moves the head behind them.
+    /// Copies the oldest `count` of them to `events`, and moves the head past them.
     ///
     /// # Safety
-    /// As [`Completions::at`]; `count` is 1 at least and at most what there is, and `events` has
-    /// room for as many.
+    /// As [`Completions::at`]. `count` must be at least 1 and at most `self.count`, and `events`
+    /// must have room for `count`.
     #[inline(always)]
     pub unsafe fn take<S: Sections>(
         self,
@@ -164,20 +163,20 @@ impl Completions {
         let slots = ctx.cast::<u8>().wrapping_add(HEADER_LENGTH as usize);
         let from = slots.wrapping_add(self.head as usize * BLOCK);
         let before_end = count.min(self.nr - self.head);
-        let behind = self.head + count;
-        // Programs that reap for themselves index with head, so it stays below `nr`.
-        let head = if behind < self.nr {
-            behind
+        let after = self.head + count;
+        // Programs that reap by themselves index with head, so it must stay below `nr`.
+        let head = if after < self.nr {
+            after
         } else {
-            behind - self.nr
+            after - self.nr
         };
         let head_field = ctx
             .cast::<u8>()
             .wrapping_add(core::mem::offset_of!(Header, head));
-        // SAFETY: the slots from `head` on and, if those reach the end, from the first on are
-        // between head and tail, where the kernel does not write; the caller has room for `count`.
-        // The release pairs with the kernel's reading of head in user_refill_reqs_available(): the
-        // slots have been read before they are used again.
+        // SAFETY: the copied slots, which may wrap to the first one, are between head and tail,
+        // where the kernel does not write. `events` has room for `count`. The release pairs with
+        // the kernel's load of head in user_refill_reqs_available(): the slots are read before the
+        // kernel reuses them.
         unsafe {
             owner.copy_and_store(
                 from,
@@ -192,23 +191,23 @@ impl Completions {
     }
 }
 
-/// A ring in memory of this library's, which it fills as the kernel does its own: events are added
-/// at the tail, under a lock (`engine/events.rs`), and taken at the head.
+/// A ring in the library's own memory. As in the kernel's ring, events are added at the tail, under
+/// a lock (`engine/events.rs`), and taken at the head.
 #[derive(Clone, Copy)]
 pub struct Memory<'a>(&'a Header);
 
-/// How many bytes a ring for `maxevents` requests has, and how many slots: `ioctx_alloc` and
-/// `aio_setup_ring` in `fs/aio.c`. The kernel doubles the number, counts four for each possible CPU
-/// at least, and fills whole pages.
+/// The size in bytes of a ring for `maxevents` requests, and its number of slots, as in
+/// `ioctx_alloc` and `aio_setup_ring` in `fs/aio.c`: the kernel plans for at least four requests
+/// per possible CPU, doubles the number, and fills whole pages.
 pub fn size_for(maxevents: u32, cpus: u32, page: usize) -> (usize, u32) {
     let events = maxevents.max(cpus.saturating_mul(4)) as usize * 2 + 2;
-    // Pages are powers of two.
+    // The size of a page is a power of two.
     let bytes = (HEADER_LENGTH as usize + events * BLOCK + page - 1) & !(page - 1);
     (bytes, ((bytes - HEADER_LENGTH as usize) / BLOCK) as u32)
 }
 
-/// How many of a ring's slots the kernel fills: it hands them to the CPUs in batches, and a batch
-/// that is not whole is never handed out (`req_batch` in `fs/aio.c`).
+/// The number of requests that a ring with so many slots has room for. The kernel hands out slots
+/// to CPUs in batches (`req_batch` in `fs/aio.c`), and never hands out a partial batch.
 pub fn capacity(slots: u32, cpus: u32) -> u32 {
     let usable = slots.saturating_sub(1);
     let (batch, _) = divide(usable, cpus.saturating_mul(4));
@@ -240,17 +239,18 @@ fn divide(value: u32, divisor: u32) -> (u32, u32) {
 
 impl<'a> Memory<'a> {
     /// # Safety
-    /// [`Memory::start`] has been called for the address, and the pages stay mapped while this is
-    /// used.
+    /// [`Memory::start`] must have been called for the address, and the pages must stay mapped as
+    /// long as the result is used.
     pub unsafe fn at(address: usize) -> Memory<'a> {
         // SAFETY: the caller's promise.
         Memory(unsafe { &*(address as *const Header) })
     }
 
-    /// Makes an empty ring.
+    /// Initialises an empty ring.
     ///
     /// # Safety
-    /// Pages of zeros are mapped there, with room for the slots, that nobody else uses yet.
+    /// Zeroed pages with room for the slots must be mapped at the address, and no other thread may
+    /// use them yet.
     pub unsafe fn start(address: usize, slots: u32) {
         let header = Header {
             id: 0,
@@ -262,16 +262,16 @@ impl<'a> Memory<'a> {
             incompat_features: 0,
             header_length: HEADER_LENGTH,
         };
-        // SAFETY: the caller's promise; pages are aligned.
+        // SAFETY: the caller's promise. Pages are aligned.
         unsafe { (address as *mut Header).write(header) };
     }
 
-    /// Programs that reap by themselves may leave anything in `head`; the kernel takes it modulo
-    /// the slots too.
+    /// Programs that reap by themselves may store any value in `head`. Like the kernel, this takes
+    /// it modulo the number of slots.
     #[inline(never)]
     fn head_and_tail(self) -> (u32, u32) {
-        // Acquire pairs with the release by which an owner, or a program, moves the head: the slots
-        // have been read before they are written again.
+        // Acquire pairs with the release store of the head by the owner of the ring's lock: slots
+        // are read before they are reused.
         let head = self.0.head.load(Ordering::Acquire);
         let head = match head < self.0.nr {
             true => head,
@@ -280,7 +280,7 @@ impl<'a> Memory<'a> {
         (head, self.0.tail.load(Ordering::Acquire))
     }
 
-    /// How many events wait to be taken.
+    /// The number of events that have not been taken.
     pub fn unread(self) -> u32 {
         let (head, tail) = self.head_and_tail();
         if tail >= head {
@@ -304,31 +304,32 @@ impl<'a> Memory<'a> {
         }
     }
 
-    /// Adds an event. How many there are then.
+    /// Adds an event. Returns the number of events afterwards.
     ///
     /// # Safety
-    /// To be called under the ring's lock, with room for one event reserved.
+    /// The caller must hold the lock of `engine/events.rs`, and have reserved room for one event.
     pub unsafe fn append(self, event: io_event) -> u32 {
         let tail = self.0.tail.load(Ordering::Relaxed);
-        // SAFETY: between tail and head, so nobody else uses the slot.
+        // SAFETY: the slot at the tail is free, because room is reserved, and only the holder of
+        // the lock writes it.
         unsafe { self.slot(tail).write(event) };
-        // Release pairs with the acquire in `Ring::is_empty` and in the section that reads the
-        // header: whoever sees the tail sees the event.
+        // Release pairs with the acquires in `Ring::is_empty`, in `Completions::at` and above: a
+        // thread that sees the tail sees the event.
         self.0.tail.store(self.after(tail), Ordering::Release);
         self.unread()
     }
 
-    /// Takes `count` events, or as many as there are. How many.
+    /// Takes up to `count` events. Returns how many.
     ///
     /// # Safety
-    /// To be called under the ring's lock, and while no other takes events without it. `events` has
-    /// room for `count`.
+    /// The caller must hold the lock of `engine/events.rs`, and no call may own the lock of
+    /// `context/lock.rs` for this ring. `events` must have room for `count`.
     pub unsafe fn take(self, events: *mut io_event, count: u32) -> u32 {
         let (mut head, _) = self.head_and_tail();
         let count = count.min(self.unread());
         for i in 0..count as usize {
-            // SAFETY: between head and tail; and the caller's promise. Programs may keep events in
-            // packed structures.
+            // SAFETY: the slot is between head and tail, and `events` has room. It may be
+            // unaligned, in a packed structure.
             unsafe {
                 events
                     .wrapping_add(i)
@@ -336,13 +337,15 @@ impl<'a> Memory<'a> {
             };
             head = self.after(head);
         }
+        // Release pairs with the acquire in `head_and_tail`: see there.
         self.0.head.store(head, Ordering::Release);
         count
     }
 }
 
 impl Ring<'_> {
-    /// The kernel's ring at a handle that this library has had from the kernel, hidden or not.
+    /// The kernel's ring of a context that this library created. Its magic number is not checked,
+    /// because [`Ring::hide`] may have cleared it.
     ///
     /// # Safety
     /// As [`Ring::at`].
@@ -351,13 +354,13 @@ impl Ring<'_> {
         Ring(unsafe { &*ctx.cast::<Header>() })
     }
 
-    /// How many slots it has, one of which always stays free.
+    /// The number of slots. One always stays free.
     pub fn slots(self) -> u32 {
         self.0.nr
     }
 
-    /// Makes programs that reap by themselves call the library instead: they look for the magic
-    /// number first, as the original does. The kernel never reads it.
+    /// Clears the magic number. Programs that reap by themselves check it first, as the original
+    /// does, and then call the library instead. The kernel never reads it.
     pub fn hide(self) {
         self.0.magic.store(0, Ordering::Relaxed);
     }

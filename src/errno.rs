@@ -1,14 +1,14 @@
-//! The one error type: a kernel error number, and its form in C, a negated return value.
+//! The error type: a kernel error number, which C functions return negated.
 
 #![forbid(unsafe_code)]
 
 use libc::c_int;
 
-/// An error number as the kernel gave it, 1 to 4095 (`MAX_ERRNO` in the kernel's `err.h`).
+/// A kernel error number, 1 to 4095 (`MAX_ERRNO` in the kernel's `err.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Errno(c_int);
 
-/// What a call answers: a count or 0, or the kernel's error.
+/// The result of a call: a count or 0, or the kernel's error.
 pub type Result = core::result::Result<c_int, Errno>;
 
 macro_rules! numbers {
@@ -23,8 +23,8 @@ numbers!(
     EACCES, EAGAIN, EBADF, EFAULT, EINTR, EINVAL, EISDIR, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, ESPIPE
 );
 
-/// From the kernel's convention, where -4095 to -1 are errors. The system calls of kernel AIO
-/// return counts that came in as a C `long` but never exceed what a ring holds, so they fit.
+/// Converts the result of a system call, where -4095 to -1 are errors. Counts of kernel AIO are
+/// `long`s, but fit into an `int`, because they never exceed the size of a ring.
 pub fn from_kernel(answer: isize) -> Result {
     if (-4095..0).contains(&answer) {
         Err(Errno(-(answer as c_int)))
@@ -33,7 +33,7 @@ pub fn from_kernel(answer: isize) -> Result {
     }
 }
 
-/// To libaio's convention: the negated error number.
+/// Converts to what libaio's functions return: an error number is negated.
 pub fn into_c(result: Result) -> c_int {
     match result {
         Ok(answer) => answer,
@@ -41,7 +41,7 @@ pub fn into_c(result: Result) -> c_int {
     }
 }
 
-/// As a request's event has it.
+/// Converts to the `res` of an event.
 pub fn into_event(result: core::result::Result<libc::c_long, Errno>) -> libc::c_long {
     match result {
         Ok(count) => count,

@@ -1,16 +1,17 @@
-//! libaio-rs: the library over Linux kernel AIO, `libaio.so.1`, in Rust.
+//! libaio-rs: `libaio.so.1`, the library for Linux kernel AIO, in Rust.
 //!
-//! The way of a request, which is also the order of the modules, from the top down. Each imports
-//! only what stands below it.
+//! The path of a request. The modules are in the same order, from the top down; each imports only
+//! from those below it.
 //!
 //! ```text
 //!   struct iocb                     C program                     struct io_event
 //!        │                                                              ▲
 //!        ▼                                                              │
 //!   c_abi        what C sees: the functions, their versions         c_abi
-//!   context      which engine serves a handle; may the ring       context ◀── copied by the owner
-//!        │       answer? (getevents, registry, entry, lock)             ▲     of the ring's lock
-//!   engine       the five verbs: set up, submit, wait,           engine │         │
+//!   context      which engine serves a handle; are ready          context ◀── copied by the owner
+//!        │       events copied here? (getevents, registry,              ▲     of the ring's lock
+//!        │       entry, lock)                                           │         │
+//!   engine       the five operations: set up, submit, wait,      engine │         │
 //!        │       cancel, destroy (kernel_aio)                           │     aio_ring
 //!   sys          system calls, restartable sections, the CPU       sys  │         │
 //!        ▼                                                              │         │
@@ -18,13 +19,12 @@
 //!                                                └────────────────────────────────┘
 //! ```
 //!
-//! At the bottom are the types that the program, the kernel and this library share (`abi`,
-//! `timeout`), which addresses are worth reading (`address`), the one error type (`errno`) and the
-//! one setting (`settings`).
+//! The lowest modules are the types that the program, the kernel and this library share (`abi`,
+//! `timeout`), which addresses are in user space (`address`), the error type (`errno`) and the
+//! settings (`settings`).
 //!
-//! Every call answers with a number at or above 0, or with a negated error number; the C
-//! library's `errno` is never touched. Nothing here allocates, prints, starts a thread or installs
-//! a signal handler.
+//! Every call returns a number at or above 0, or a negated error number. It does not change the C
+//! library's `errno`. Nothing here allocates, prints, starts a thread or installs a signal handler.
 
 #![no_std]
 #![deny(missing_docs)]
@@ -32,8 +32,8 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![deny(unsafe_code)]
 
-// `cargo test` builds with unwinding whatever the profile says, and then only std can supply the
-// panic machinery. No other build may contain std.
+// `cargo test` ignores `panic = "abort"`, and unwinding needs std's panic runtime. No other build
+// may contain std.
 #[cfg(not(panic = "abort"))]
 extern crate std;
 
@@ -43,7 +43,7 @@ mod aio_ring;
 pub mod c_abi;
 #[allow(unsafe_code)] // passes the program's pointers on, and reads its timeouts
 mod context;
-#[allow(unsafe_code)] // passes the program's pointers on, and carries requests out
+#[allow(unsafe_code)] // passes the program's pointers on, and carries out requests
 mod engine;
 #[allow(unsafe_code)] // system calls, assembly
 mod sys;
@@ -55,9 +55,8 @@ mod errno;
 mod settings;
 mod timeout;
 
-/// A final link artefact must have a panic handler. No code path reaches it: the shared library
-/// is linked with `-z defs`, and a call to any of core's panic functions would leave
-/// `rust_eh_personality` undefined there.
+/// rustc requires a panic handler. No code path reaches it: a call to one of core's panic functions
+/// would leave `rust_eh_personality` undefined, and `-z defs` makes that a link error.
 #[cfg(all(not(test), panic = "abort"))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {

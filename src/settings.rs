@@ -1,11 +1,11 @@
-//! What the environment may change.
+//! The settings in the environment.
 //!
-//! `LIBAIO_RS_REAP` is for programs that `lock.rs` cannot protect from themselves: those that mix
-//! this library's calls with raw `io_getevents` system calls, at the same time, on the same
-//! context. `LIBAIO_RS_ENGINE` says what to do where the kernel refuses a context.
+//! `LIBAIO_RS_REAP` is for programs that `lock.rs` cannot protect: those that use this library and
+//! raw `io_getevents` system calls on the same context at the same time. `LIBAIO_RS_ENGINE` sets
+//! what happens when the kernel refuses a context.
 //!
-//! The environment is read when the library is loaded, and never again: later it may not be read
-//! beside a `setenv()` in another thread, nor in a signal handler.
+//! The environment is read only when the library is loaded. Later reads would race with `setenv()`
+//! in another thread, and are not safe in a signal handler.
 
 use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_ulong, CStr};
@@ -24,9 +24,10 @@ const INLINE: &CStr = c"inline";
 /// Strings of the form `NAME=value`, up to a null pointer.
 pub type Environment = *const *const c_char;
 
-// The shared library needs no C library and is not linked with one. A weak reference is 0 where the
-// program has none, or none with such a function. In the archive a weak one would not bring a
-// function into a static program; the start files bring `__environ`.
+// The shared library is not linked with a C library. A weak reference is 0 if the program's C
+// library does not define the symbol, or if the program has none. In the archive, getauxval is a
+// strong reference, because a weak one does not pull its object file into a static program;
+// `__environ` is there anyway, because the start files use it.
 #[cfg(feature = "versioned")]
 core::arch::global_asm!(".weak getauxval");
 core::arch::global_asm!(
@@ -50,13 +51,13 @@ core::arch::global_asm!(
     ".popsection",
 );
 
-/// What a C library has of all this.
+/// The addresses of the C library's symbols.
 #[repr(C)]
 struct OfLibc {
     getauxval: Option<extern "C" fn(c_ulong) -> c_ulong>,
     /// Two names of one variable.
     environ: [Option<&'static AtomicPtr<*const c_char>>; 2],
-    /// Only asked whether it is there.
+    /// Never called: only its existence matters.
     gnu_get_libc_version: Option<extern "C" fn() -> *const c_char>,
 }
 
@@ -66,16 +67,16 @@ extern "C" {
 }
 
 fn of_libc() -> &'static OfLibc {
-    // SAFETY: the words above, which the dynamic linker has written before any of our code runs,
-    // and nobody writes again.
+    // SAFETY: the words above. The dynamic linker writes them before any of our code runs, and
+    // nothing writes them afterwards.
     unsafe { &OF_LIBC }
 }
 
 /// Whether completions may be taken from a ring in user space.
 ///
 /// # Safety
-/// To be called by constructors, while nobody changes the environment. `given` is the third
-/// argument of our own constructor, whatever it is, or null.
+/// Must be called by a constructor, while no thread changes the environment. `given` must be the
+/// third argument of this library's constructor, or null.
 #[cfg(reaps_in_user_space)]
 pub unsafe fn may_reap_in_user_space(given: Environment) -> bool {
     // SAFETY: the same contract.
@@ -91,36 +92,36 @@ const _: () = assert!(
     "--cfg without_exclusion is for tests/stress.rs alone"
 );
 
-/// What `LIBAIO_RS_ENGINE` says.
+/// The value of `LIBAIO_RS_ENGINE`.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Mode {
     /// Kernel AIO serves every context.
     Kernel,
-    /// What it refuses is served otherwise.
+    /// Kernel AIO serves what it can, the library what the kernel refuses.
     Auto,
     /// Kernel AIO is never called.
     InLine,
 }
 
-/// A [`Mode`]. Not atomic: io_submit() then compares it in memory, in one instruction.
+/// A [`Mode`]. Not atomic, so that io_submit() compares it in memory, in one instruction.
 static MODE: WrittenAtLoad = WrittenAtLoad(UnsafeCell::new(Mode::Kernel as u8));
 
-/// A byte that constructors write, and no one afterwards.
+/// A byte that only constructors write.
 struct WrittenAtLoad(UnsafeCell<u8>);
 
-// SAFETY: constructors of one program run one after another, and other threads call this library
+// SAFETY: the constructors of a program run one after another, and other threads call this library
 // only after it has been loaded.
 unsafe impl Sync for WrittenAtLoad {}
 
 impl WrittenAtLoad {
     #[inline(always)]
     fn get(&self) -> u8 {
-        // SAFETY: nothing writes it any more; see `Sync` above.
+        // SAFETY: only constructors write it, and no read runs at the same time; see `Sync`.
         unsafe { *self.0.get() }
     }
 }
 
-/// Reads which engine is to serve contexts.
+/// Reads `LIBAIO_RS_ENGINE`.
 ///
 /// # Safety
 /// As [`may_reap_in_user_space`].
@@ -131,18 +132,18 @@ pub unsafe fn read_engine(given: Environment) -> Mode {
         Some(value) if is(value, INLINE) => Mode::InLine,
         _ => Mode::Kernel,
     };
-    // SAFETY: a constructor, alone.
+    // SAFETY: a constructor calls this, and nothing reads the byte at the same time.
     unsafe { *MODE.0.get() = mode as u8 };
     mode
 }
 
-/// Whether no context is served but by the kernel.
+/// Whether the kernel serves every context.
 #[inline(always)]
 pub fn is_kernel_only() -> bool {
     MODE.get() == Mode::Kernel as u8
 }
 
-/// Which engine serves contexts.
+/// Which engines may serve contexts.
 pub fn engine() -> Mode {
     const AUTO: u8 = Mode::Auto as u8;
     const INLINE: u8 = Mode::InLine as u8;
@@ -163,11 +164,11 @@ pub fn page_size() -> usize {
     }
 }
 
-/// The value of a variable, whose name is given with the `=`. Programs that run with more
-/// privileges than their user have none.
+/// The value of a variable; `name` ends with `=`. None in programs that run with more privileges
+/// than their user.
 ///
 /// # Safety
-/// See above.
+/// As [`may_reap_in_user_space`].
 #[inline(never)]
 unsafe fn variable(name: &[u8], given: Environment) -> Option<*const c_char> {
     let mut entry = environment(given);
@@ -175,12 +176,12 @@ unsafe fn variable(name: &[u8], given: Environment) -> Option<*const c_char> {
         return None;
     }
     loop {
-        // SAFETY: strings up to a null pointer, which nobody changes now.
+        // SAFETY: an array of strings that ends with a null pointer, which no thread changes now.
         let string = unsafe { entry.read() };
         if string.is_null() {
             return None;
         }
-        // SAFETY: as above; and what follows the name is in the string, at least its end.
+        // SAFETY: as above. If the string begins with `name`, the byte after that is part of it.
         unsafe {
             if begins_with(string, name) {
                 return is_trusted().then_some(string.add(name.len()));
@@ -190,17 +191,19 @@ unsafe fn variable(name: &[u8], given: Environment) -> Option<*const c_char> {
     }
 }
 
-/// The C library's variable; before it is set what the constructor was given, where that is the
-/// environment: glibc runs this library's constructor before its own if it was loaded first, and
-/// gives it to all of them. musl, which has its variable set, gives them nothing, so there `given`
-/// is what the register happened to hold. That there is glibc's function alone does not tell them
-/// apart: programs for glibc that run with musl (gcompat) have it too.
+/// The C library's `__environ`, or, if that is not set yet, the constructor's third argument.
+///
+/// glibc passes the environment to every constructor. It may run this library's constructor before
+/// the one that sets `__environ`. musl passes no arguments, so there `given` is whatever the
+/// register holds, but musl sets `__environ` first. Therefore `given` is used only if `__environ`
+/// is null. gnu_get_libc_version alone does not prove that this is glibc: gcompat, which runs glibc
+/// programs on musl, has it too.
 fn environment(given: Environment) -> Environment {
     let of_libc = of_libc();
     for variable in of_libc.environ.iter().flatten() {
-        let its = variable.load(Ordering::Relaxed);
-        if !its.is_null() {
-            return its;
+        let strings = variable.load(Ordering::Relaxed);
+        if !strings.is_null() {
+            return strings;
         }
     }
     match of_libc.gnu_get_libc_version {
@@ -209,7 +212,8 @@ fn environment(given: Environment) -> Environment {
     }
 }
 
-/// Whether the one who started the program may say how it works: only if the kernel says so.
+/// Whether the environment may be trusted: `AT_SECURE` is 0, so the program has no more privileges
+/// than its user.
 fn is_trusted() -> bool {
     let getauxval = of_libc().getauxval;
     getauxval.is_some_and(|getauxval| getauxval(libc::AT_SECURE) == 0)
@@ -218,16 +222,17 @@ fn is_trusted() -> bool {
 /// Whether a value is this string.
 #[inline(never)]
 fn is(value: *const c_char, string: &CStr) -> bool {
-    // SAFETY: it is a string.
+    // SAFETY: `value` points into a string of the environment.
     unsafe { begins_with(value, string.to_bytes_with_nul()) }
 }
 
 /// Whether a string begins with these bytes. Reads up to the first difference.
 ///
 /// # Safety
-/// It is a string.
+/// `string` must end with a zero byte.
 unsafe fn begins_with(string: *const c_char, bytes: &[u8]) -> bool {
     let mut bytes = bytes.iter().enumerate();
-    // SAFETY: what comes before was equal, and not the end unless `bytes` ends there too.
+    // SAFETY: all earlier bytes were equal to those of `bytes`, so none was the string's zero byte,
+    // unless `bytes` ends with it.
     bytes.all(|(i, &byte)| unsafe { string.add(i).read() } as u8 == byte)
 }

@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-/// `struct timespec` of the first system calls: two `long`s of the kernel. It is not the libc
-/// crate's type, which on 32-bit machines follows the C library to 64-bit times.
+/// `struct timespec` of the original system calls: two `long`s of the kernel. The libc crate's type
+/// cannot be used, because on 32-bit machines it may have 64-bit times.
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -12,14 +12,14 @@ pub struct timespec {
     pub tv_nsec: KernelLong,
 }
 
-/// The x32 ABI has 32-bit pointers and the 64-bit kernel's `long`.
+/// The x32 ABI has 32-bit pointers, but the 64-bit kernel's `long`.
 #[cfg(target_arch = "x86_64")]
 type KernelLong = i64;
 #[cfg(not(target_arch = "x86_64"))]
 type KernelLong = libc::c_long;
 
-/// `struct timespec` of a 32-bit program built with `_TIME_BITS=64`: `tv_nsec` is still a 32-bit
-/// `long`, and padded.
+/// `struct timespec` of a 32-bit program built with `_TIME_BITS=64`. `tv_nsec` is still a 32-bit
+/// `long`, with padding.
 #[cfg(target_pointer_width = "32")]
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy)]
@@ -35,9 +35,9 @@ pub struct timespec64 {
 
 #[cfg(target_pointer_width = "32")]
 impl timespec64 {
-    /// For kernels that know only the old form. A time that it cannot say becomes the longest it
-    /// can, 68 years.
-    pub fn in_old_form(self) -> timespec {
+    /// For kernels that support only 32-bit times. A longer time becomes the longest possible one,
+    /// 68 years.
+    pub fn to_32_bit(self) -> timespec {
         timespec {
             tv_sec: self.tv_sec.clamp(-1, i32::MAX as i64) as KernelLong,
             tv_nsec: self.tv_nsec as KernelLong,
@@ -47,7 +47,7 @@ impl timespec64 {
 
 /// A timeout of either form.
 pub trait Timeout: Copy {
-    /// Whether it says not to wait.
+    /// Whether the timeout is zero: do not wait.
     fn is_zero(self) -> bool;
     /// Seconds and nanoseconds.
     fn parts(self) -> (i64, i64);
@@ -59,7 +59,7 @@ impl Timeout for timespec {
         self.tv_sec == 0 && self.tv_nsec == 0
     }
 
-    #[allow(clippy::unnecessary_cast)] // not everywhere
+    #[allow(clippy::unnecessary_cast)] // needed on other machines
     fn parts(self) -> (i64, i64) {
         (self.tv_sec as i64, self.tv_nsec as i64)
     }
@@ -72,7 +72,7 @@ impl Timeout for timespec64 {
         self.tv_sec == 0 && self.tv_nsec == 0
     }
 
-    #[allow(clippy::unnecessary_cast)] // not everywhere
+    #[allow(clippy::unnecessary_cast)] // needed on other machines
     fn parts(self) -> (i64, i64) {
         (self.tv_sec as i64, self.tv_nsec as i64)
     }

@@ -288,8 +288,8 @@ impl Context {
     /// Sleeps until there may be so many.
     fn sleep(&self, needed: u32) {
         let value = match self.fault {
-            Fault::NoSecondLook => self.events().expect(needed, || 0),
-            _ => self.events().expect(needed, || self.ring.unread()),
+            Fault::NoSecondLook => self.events().prepare_to_wait(needed, || 0),
+            _ => self.events().prepare_to_wait(needed, || self.ring.unread()),
         };
         if let Some(value) = value {
             self.changed.sleep(value);
@@ -439,7 +439,9 @@ fn a_waiter_beside_one_that_left() {
     model(3, || {
         let context = Context::with_room(2, Fault::None);
         let left = spawn(&context, |context| {
-            let _ = context.events().expect(1, || context.ring.unread());
+            let _ = context
+                .events()
+                .prepare_to_wait(1, || context.ring.unread());
         });
         let waiter = spawn(&context, |context| context.wait(2));
         assert!(context.submit(1) && context.submit(2));
@@ -532,7 +534,7 @@ fn room_that_is_given_back() {
         let refused = spawn(&context, |context| {
             let reserved = context.events().reserve(1, || context.ring.unread());
             if reserved {
-                context.events().give_back();
+                context.events().unreserve();
             }
         });
         let accepted = context.submit(1);

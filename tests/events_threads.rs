@@ -86,7 +86,7 @@ mod sys {
         pub fn wipe_on_fork<T>(_: &'static T) -> bool {
             true
         }
-        pub fn process() -> u32 {
+        pub fn process_id() -> u32 {
             1
         }
         pub fn sleep(_: i64) {
@@ -317,7 +317,7 @@ impl<W: Word + Sync> Context for Bare<W> {
 
     fn sleep(&self, needed: u32) {
         let memory = self.memory();
-        if let Some(value) = self.events().expect(needed, || memory.unread()) {
+        if let Some(value) = self.events().prepare_to_wait(needed, || memory.unread()) {
             self.events().changed.sleep(value);
         }
     }

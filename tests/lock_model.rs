@@ -933,7 +933,7 @@ fn threads_that_never_leave() {
                 .enter(RING, call_of(1))
                 .unwrap()
                 .unwrap()
-                .stay();
+                .leak();
         }
         assert!(world.ring.complete(1));
         assert_eq!(world.reap(2), [1], "by the kernel");

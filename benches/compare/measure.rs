@@ -229,16 +229,41 @@ pub fn engines(plan: &Plan, place: &Path) -> (Vec<Row>, Vec<Row>) {
     (times, cpu)
 }
 
-/// What serves fio, what tests/refuse.c refuses to it, and what LIBAIO_RS_ENGINE says. A filter
-/// takes time in every system call, so there is one everywhere, which refuses nothing to the first
-/// and the last.
-const SERVERS: [(&str, &str, &str); 3] = [
-    ("kernel", "limit=1000000", "kernel"),
-    ("rung 3", "limit=62", "auto"),
-    ("rung 4", "limit=1000000", "inline"),
+/// How fio is served.
+struct Server {
+    name: &'static str,
+    /// What tests/refuse.c refuses to it, if it is started by that.
+    refused: Option<&'static str>,
+    /// `LIBAIO_RS_ENGINE`, over this library; None is the original.
+    engine: Option<&'static str>,
+}
+
+/// A filter takes time in every system call. Only rung 3 needs one: so it is compared with the
+/// original under a filter that refuses as good as nothing.
+const SERVERS: [Server; 4] = [
+    Server {
+        name: "original",
+        refused: None,
+        engine: None,
+    },
+    Server {
+        name: "rung 4",
+        refused: None,
+        engine: Some("inline"),
+    },
+    Server {
+        name: "filtered",
+        refused: Some("limit=1000000"),
+        engine: None,
+    },
+    Server {
+        name: "rung 3",
+        refused: Some("limit=62"),
+        engine: Some("auto"),
+    },
 ];
 
-/// fio over this library alone, with each server of contexts: as [`fio`].
+/// fio over what serves contexts: as [`fio`].
 pub fn fio_engines(plan: &Plan, place: &Path) -> (Vec<Row>, Vec<Row>) {
     let (mut rows, mut cpu) = (Vec::new(), Vec::new());
     if !has("fio") {
@@ -254,18 +279,27 @@ pub fn fio_engines(plan: &Plan, place: &Path) -> (Vec<Row>, Vec<Row>) {
                 if !plan.wants(&name) {
                     continue;
                 }
-                // The kernel's smallest ring has room for 62 requests: less is rung 2.
-                let mut servers = SERVERS.to_vec();
-                servers.retain(|server| depth > 62 || server.0 != "rung 3");
+                // A context for 62 has the kernel's smallest ring: rung 2 serves it.
+                let count = if depth > 62 { 4 } else { 2 };
                 // The first round lays the file out, and fills the page cache.
-                for round in 0..=plan.engine_rounds {
-                    servers.rotate_left(1);
-                    for (way, what, engine) in &servers {
-                        let mut fio = refuse(what, Path::new("fio"));
-                        fio.env("LIBAIO_RS_ENGINE", engine);
-                        let length = if round > 0 { "400ms" } else { "50ms" };
+                for round in 0..=plan.engine_rounds as usize {
+                    for i in 0..count {
+                        let server = &SERVERS[(i + round) % count];
+                        let mut fio = match server.refused {
+                            Some(what) => refuse(what, Path::new("fio")),
+                            None => Command::new("fio"),
+                        };
+                        let library = match server.engine {
+                            Some(engine) => {
+                                fio.env("LIBAIO_RS_ENGINE", engine);
+                                ours()
+                            }
+                            None => plan.original,
+                        };
+                        let length = if round > 0 { "250ms" } else { "50ms" };
                         let (operations, time) =
-                            one_fio(&mut fio, ours(), &file, pattern, direct, depth, length);
+                            one_fio(&mut fio, library, &file, pattern, direct, depth, length);
+                        let way = server.name;
                         if round > 0 {
                             Row::add(&mut rows, &name, way, operations);
                             Row::add(&mut cpu, &name, way, time);

@@ -1,10 +1,11 @@
 #!/bin/sh
-# What cargo runs in place of rustc for this crate, when `make` builds it. RUSTFLAGS of every kind
-# come after cargo's own arguments, and of two values the last one counts: so what must not be
-# changed comes after them.
+# When `make` builds this crate, cargo runs this script instead of rustc. It appends the options in
+# $PINNED: cargo puts RUSTFLAGS of every kind after its own options, and of two values for one
+# option rustc uses the last.
 
-# Cargo asks rustc about the target first. An old rustc would refuse the pinned flags there, before
-# cargo compares its version; and only cargo knows which rustc it runs.
+# Cargo's first call asks rustc about the target. An old rustc would refuse the pinned options
+# there, before cargo checks its version. The check is here because only cargo knows which rustc it
+# runs.
 case " $* " in
 *' --print=cfg '*)
 	oldest=$(sed -n 's/^rust-version = "1\.\(.*\)"$/\1/p' "$(dirname "$0")/../../Cargo.toml")

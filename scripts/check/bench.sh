@@ -1,6 +1,6 @@
 #!/bin/sh
-# make bench: this library beside the original, io_uring and pread, in some minutes. On a machine
-# that has nothing else to do.
+# make bench: compares this library with the original, io_uring and pread. Takes some minutes. Use
+# an idle machine.
 set -eu
 cd "$(dirname "$0")/../.."
 scripts/shared/setup-tests.sh bench

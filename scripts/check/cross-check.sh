@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 . scripts/shared/differential.sh
 . scripts/shared/cross-machines.sh
 
-# check WHAT: the tests over the library of $target.
+# check NAME: runs the tests over the library for $target; NAME begins the line with the counts.
 check() {
 	unset LIBAIO_RS_NO_ORIGINAL
 	if [ "$debian" = - ]; then
@@ -19,7 +19,7 @@ check() {
 		--test symbols --test hardening --test header on_every_machine || failed="$failed $1"
 }
 
-# The oldest Rust that Cargo.toml promises.
+# The oldest Rust that Cargo.toml allows.
 check_oldest_rust() {
 	oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
 	root=$cross/rust-$oldest
@@ -36,11 +36,11 @@ check_oldest_rust() {
 	else
 		failed="$failed rust-$oldest"
 	fi
-	# The newest builds it again.
+	# So that the newest Rust builds it again.
 	forget
 }
 
-# What cargo remembers, too: it would not write the objects again.
+# Removes the build, and cargo's directory too: otherwise cargo would not write the objects again.
 forget() {
 	rm -rf "build/$target" "build/cargo/$target"
 }

@@ -1,19 +1,20 @@
 #!/bin/sh
-# make dist-check: the release builds, installs and passes all tests without a network: unpacked
-# where there is no checkout around it, with nothing fetched before, in a network namespace with
-# nothing in it but loopback. The tests are those of `make check` and take as long; an hour at
-# most. What the tests use of Debian must be installed: run `make check` before.
+# make dist-check: builds and installs the release, and runs `make check` in it, without a network.
+# The release is unpacked outside of any checkout, with an empty CARGO_HOME, in a network namespace
+# that has only a loopback interface. Takes as long as `make check`, and at most an hour. Run `make
+# check` first, which installs the Debian packages that the tests use.
 set -eu
 cd "$(dirname "$0")/../.."
 scripts/release/dist.sh
 version=$(sed -n '/^version = /{s/.*"\(.*\)"/\1/p;q}' Cargo.toml)
 archive=$PWD/build/libaio-rs-$version.tar.xz
-# Where cargo and rustc are, whatever becomes of the home.
+# The real cargo and rustc: rustup's wrappers find them only through the home directory.
 cargo=$(command -v "${CARGO:-cargo}")
 sysroot=$(rustc --print sysroot)
 [ ! -x "$sysroot/bin/cargo" ] || cargo=$sysroot/bin/cargo
 
-# Not below the checkout, which cargo would find; and not on tmpfs, which has no O_DIRECT.
+# Not below the checkout, because cargo would find its settings there; and not on tmpfs, which has
+# no O_DIRECT.
 work=$(mktemp -d -p "${LIBAIO_RS_TMPDIR:-/var/tmp}" libaio-rs.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 tar -xf "$archive" -C "$work"

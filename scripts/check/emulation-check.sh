@@ -1,8 +1,8 @@
 #!/bin/sh
-# make emulation-check: the programs in c-tests/ on arm64, on s390x, which is big-endian, and
-# on loong64, with Debian's kernel of that machine on an emulated one (user-mode emulation has no
-# kernel AIO). Each is linked statically with this library and with Debian's libaio of that machine,
-# and must print the same: tests/differential. With arguments: these machines only.
+# make emulation-check: runs the programs in c-tests/ on arm64, s390x, which is big-endian, and
+# loong64. QEMU emulates the whole machine, with Debian's kernel, because user-mode emulation has no
+# kernel AIO. tests/differential links each program statically with this library and with Debian's
+# libaio, and compares what they print. Arguments, if any, are the only machines to check.
 set -eu
 cd "$(dirname "$0")/../.."
 . scripts/shared/differential.sh
@@ -12,7 +12,7 @@ cd "$(dirname "$0")/../.."
 bring_rust
 bring_emulator "$cross/qemu" qemu-system-arm qemu-system-misc
 
-# The kernel, and for loong64 a newer QEMU, since Debian 12's does not have all its instructions.
+# The kernel, and for loong64 a newer QEMU, because Debian 12's lacks some instructions.
 bring_what_runs_it() {
 	unset LIBAIO_RS_INCOMPARABLE
 	if [ "$debian" = loong64 ]; then
@@ -21,8 +21,9 @@ bring_what_runs_it() {
 		run_newer "$cross/qemu-newer" qemu-system-loongarch64 \
 			"$cross/qemu/usr/bin/newer-loongarch64"
 		LIBAIO_RS_FIRMWARE=$cross/efi/loong64/usr/share/qemu-efi-loongarch64/QEMU_EFI.fd
-		# Its libaio is newer than the original: io_getevents calls io_pgetevents(2), which goes on
-		# waiting after a stop signal, and reads the timeout before the kernel can refuse it.
+		# Its libaio is newer than the one compared elsewhere: io_getevents calls io_pgetevents(2),
+		# which goes on waiting after a stop signal, and reads the timeout before the kernel can
+		# refuse the call.
 		LIBAIO_RS_INCOMPARABLE='stop_signals error_precedence'
 		export LIBAIO_RS_FIRMWARE LIBAIO_RS_INCOMPARABLE
 		set -- from_release sid
@@ -30,8 +31,9 @@ bring_what_runs_it() {
 	"$@" bring_kernel "$debian" "$cross/kernel/$debian" "linux-image-$debian"
 }
 
-# Where completions are taken from the ring, two programs more, in build/$target/lock: the test of
-# the lock with the machine's own sections, and the stress test over a library without the lock.
+# For machines on which the library reaps in user space, builds two more programs in
+# build/$target/lock: the lock's test, with the machine's restartable sections, and the stress test
+# over a library without the lock.
 build_lock_tests() {
 	unset LIBAIO_RS_LOCK_TESTS
 	grep -q 'REAPS: bool = true' "$(cpu_file)" || return 0

@@ -36,7 +36,7 @@ packages() {
 # that the library did not make.
 watch_script() {
 	cat <<-SCRIPT
-		BEGIN { printf("watching\n"); }
+		interval:ms:50 { printf("first is watched\n"); }
 		usdt:$1:libaio:setup {
 			printf("setup %d %d %d %d\n", arg3, arg1, arg2, arg4);
 			@rung[pid, arg0] = arg3 + 1;
@@ -50,22 +50,37 @@ watch_script() {
 			delete(@inside[tid]);
 		}
 		END { clear(@rung); clear(@inside); }
+		interval:ms:50 { printf("last is watched\n"); }
 	SCRIPT
 }
 
 watch() {
 	bpftrace -B line "$work/watch.bt" > "$work/watch.log" 2>&1 &
 	watcher=$!
-	until grep -q '^watching' "$work/watch.log"; do
-		kill -0 "$watcher" 2> /dev/null || { cat "$work/watch.log"; return 1; }
+	# Probes are attached one after the other, in the order of the script or against it.
+	for _ in $(seq 200); do
+		! grep -q '^first' "$work/watch.log" || ! grep -q '^last' "$work/watch.log" || return 0
 		sleep 0.05
 	done
+	echo "bpftrace does not watch:"
+	cat "$work/watch.log"
+	end_watcher
+	return 1
 }
 
 unwatch() {
-	kill -INT "$watcher"
+	kill -INT "$watcher" 2> /dev/null || true
+	end_watcher
+	grep -v 'is watched$' "$work/watch.log" >> "$work/watched"
+}
+
+# It has ten seconds to end by itself.
+end_watcher() {
+	(sleep 10 && kill -KILL "$watcher") > /dev/null 2>&1 &
+	killer=$!
 	wait "$watcher" || true
-	cat "$work/watch.log" >> "$work/watched"
+	kill "$killer" 2> /dev/null || true
+	wait "$killer" || true
 }
 
 # refused KIND COMMAND...: runs it in the root over this library.
@@ -124,9 +139,9 @@ served() {
 	: > "$work/watched"
 	echo "served (setup RUNG ASKED GRANTED ERROR TIMES; requests RUNG COUNT; kernel RUNG COUNT):"
 	cat "$work/served"
-	while read -r word rung asked _; do
+	while read -r word made asked _; do
 		[ "$word" = setup ] || continue
-		if [ "$rung" != "$(rung_of "$1" "$asked")" ]; then
+		if [ "$made" != "$(rung_of "$1" "$asked")" ]; then
 			echo "$asked requests are for rung $(rung_of "$1" "$asked")"
 			return 1
 		fi
@@ -456,7 +471,7 @@ works_ceph() {
 
 # How $database is called: its server, its client.
 sql() {
-	offline "$client" --no-defaults --user=root --socket=/srv/server.sock --batch \
+	LIMIT=60 offline "$client" --no-defaults --user=root --socket=/srv/server.sock --batch \
 		--skip-column-names --execute "$1"
 }
 
@@ -489,11 +504,12 @@ stop_server() {
 	wait "$server" || { cat "$work/server.log"; return 1; }
 }
 
-writers='1 2 3 4'
+writers='1 2 3 4' writing='' server=''
 
 # Rows one after the other, each in a transaction of its own; a number in the output of a writer is
 # that of a row that was committed.
 write_rows() {
+	writing=
 	for writer in $writers; do
 		awk -v writer="$writer" 'BEGIN {
 			for (id = 1; id <= 20000; id++) {
@@ -505,6 +521,7 @@ write_rows() {
 		}' > "$root/srv/writer.$writer"
 		offline sh -c "exec $client --no-defaults --user=root --socket=/srv/server.sock --batch \
 			--skip-column-names --unbuffered < writer.$writer > committed.$writer 2> /dev/null" &
+		writing="$writing $!"
 	done
 	for _ in $(seq 300); do
 		sleep 0.1
@@ -553,19 +570,21 @@ rows_stay() {
 }
 
 wait_for_writers() {
-	for writer in $writers; do
-		for _ in $(seq 100); do
-			pgrep -f "writer.$writer\$" > /dev/null 2>&1 || break
-			sleep 0.1
-		done
+	for one in $writing; do
+		wait "$one" || true
 	done
+	writing=
 }
 
-# A server that a check has left, because it failed.
+# A server that a check has left, because it failed, and its clients.
 end_server() {
-	[ ! -e "$root/srv/server.pid" ] || kill_server 2> /dev/null || true
-	wait
-}
+	[ ! -e "$root/srv/server.pid" ] || kill -KILL "$(cat "$root/srv/server.pid")" || true
+	# shellcheck disable=SC2086 # one word each
+	kill $writing $server 2> /dev/null || true
+	wait_for_writers
+	wait "$server" || true
+	rm -f "$root/srv/server.pid"
+} 2> /dev/null
 
 # --- MariaDB, which takes events by the system call, so that rungs 3 and 4 are not for it: it does
 # what it does over Debian's libaio.
@@ -606,7 +625,7 @@ mariadb_is_the_same() {
 
 # Whatever the ladder made was the kernel's ring as asked for, or nothing; and it was asked.
 mariadb_is_spared() {
-	sort "$work/watched" | uniq -c | tee "$work/served"
+	grep -E "^(setup|@)" "$work/watched" | sort | uniq -c | tee "$work/served"
 	: > "$work/watched"
 	grep -q setup "$work/served" && ! grep -E 'setup [34]|requests\[[34]\]' "$work/served"
 }
@@ -618,11 +637,11 @@ mariadb_backs_up() {
 		rm -rf "$root/srv/backup"
 		refused "$kind" mariadb-backup --no-defaults --backup --user=root \
 			--socket=/srv/server.sock --datadir=/srv/data --target-dir=/srv/backup \
-			--innodb-use-native-aio=1 ${server_aio:+"$server_aio"} || return 1
+			--innodb-use-native-aio=1 "$server_aio" || return 1
 		watch || return 1
 		ended=0
 		refused "$kind" mariadb-backup --no-defaults --prepare --target-dir=/srv/backup \
-			--innodb-use-native-aio=1 ${server_aio:+"$server_aio"} || ended=$?
+			--innodb-use-native-aio=1 "$server_aio" || ended=$?
 		unwatch
 		[ "$ended" = 0 ] || return 1
 		mariadb_is_spared || return 1

@@ -1,10 +1,10 @@
 #!/bin/sh
-# make kernel-check: the programs in c-tests/ and the stress test on other kernels, on an emulated
-# machine: those of Debian 11, 12, 13 and the newest, for amd64. Each program is built once for
-# Debian's libaio1, and must print the same over Debian's file and over this library's:
-# tests/differential. trixie-64 has 64 possible CPUs, and there contexts are also refused, so that
-# they get the same ring for a smaller count. With arguments: these machines only (bullseye,
-# bookworm, trixie, sid, trixie-64).
+# make kernel-check: runs the programs in c-tests/ and the stress test on the amd64 kernels of
+# Debian 11, 12, 13 and sid, in an emulated machine. tests/differential builds each program once,
+# for Debian's libaio1, runs it over Debian's file and over this library's, and compares what they
+# print. The machine trixie-64 has 64 possible CPUs; a filter refuses contexts there, so that they
+# get the same ring for a smaller count. Arguments, if any, are the only machines to check:
+# bullseye, bookworm, trixie, sid, trixie-64.
 set -eu
 cd "$(dirname "$0")/../.."
 cross=$PWD/build/cross

@@ -1,7 +1,7 @@
 #!/bin/sh
-# make licences: cargo-deny, built from its own Cargo.lock into build/tools, checks the licence and
-# the source of every crate in ours. It does not ask for security advisories, which are of the day
-# and need a network: `build/tools/bin/cargo-deny check advisories` does.
+# make licences: checks the licence and source of every crate in Cargo.lock with cargo-deny, which
+# is built into build/tools. Security advisories are not checked, because they change from day to
+# day and need a network: run `build/tools/bin/cargo-deny check advisories`.
 set -eu
 cd "$(dirname "$0")/../.."
 version=0.20.2

@@ -1,7 +1,7 @@
 # awk -f line-lengths.awk FILE...: prints lines of more than 100 characters, and fails if there are
-# any. A tab counts as four. Tables, links and the output of programs may be longer. Needs LC_ALL=C.
+# any. A tab counts as four. Tables, links and output of programs may be longer. Needs LC_ALL=C.
 
-# Files that a program writes, or that hold other people's text.
+# Generated files, and files with other people's text.
 FNR == 1 {
 	is_free = FILENAME ~ \
 		/(\.svg|\.expected|\.differences|\.cdx\.json|\/LICENSE-.*|\/Cargo\.lock)$/ ||
@@ -12,7 +12,7 @@ FNR == 1 {
 is_free { next }
 
 is_page && /^ *```/ { in_block = !in_block }
-# A command of a console block, and its continuation.
+# A command in a console block, and its continuation lines.
 in_block { is_command = /^\$ / || is_command && continues; continues = /[\\|&]$/ }
 {
 	line = $0

@@ -1,7 +1,7 @@
 #!/bin/sh
-# make lint: checks how the files are written, not what they do. Each step prints "ok", "FAILED" or,
-# if its tool is missing, "SKIPPED"; the last line has the counts. As root on Debian it installs
-# the tools first, except those that come with Rust.
+# make lint: checks how the files are written. Each step prints "ok", "FAILED" or, if its tool is
+# missing, "SKIPPED"; the last line has the counts. As root on Debian it first installs the tools,
+# except those that are part of Rust.
 set -u
 cd "$(dirname "$0")/../.." || exit
 scripts/shared/setup-tests.sh lint
@@ -9,7 +9,7 @@ cargo=${CARGO:-cargo}
 work=$(mktemp -d)
 . scripts/shared/steps.sh
 
-# lint NAME TOOL COMMAND...: a step, if there is TOOL, which must understand --version.
+# lint NAME TOOL COMMAND...: runs a step if TOOL exists. TOOL must understand --version.
 lint() {
 	# shellcheck disable=SC2086 # "cargo clippy" is two words
 	if $2 --version > /dev/null 2>&1; then
@@ -40,7 +40,7 @@ shell_scripts() {
 	} | xargs shellcheck -x
 }
 
-# The two that are left out are generated, or written for the generator.
+# One of the two excluded files is generated, the other is input of the generator.
 c_code() {
 	files \( -name '*.c' -o -name '*.cc' -o -name '*.h' \) ! -path ./include/libaio.h \
 		! -path ./src/c_abi/inline.h | xargs clang-format --dry-run -Werror

@@ -1,13 +1,13 @@
 #!/bin/sh
-# make root-check: in a disposable Debian 12 and a disposable Debian 13, puts the package libaio1-rs
-# in the place of Debian's libaio and takes it out again, with apt. Before, between and after, fio,
-# sysbench and MariaDB work on the same data. With arguments: these releases only. The packages are
-# those of `make deb`, or those in the directory $PACKAGES. Bounded to 15 minutes for each release.
+# make root-check: in a disposable Debian 12 and a disposable Debian 13, replaces Debian's libaio
+# with libaio1-rs and goes back, with apt. Before, between and after, fio, sysbench and MariaDB work
+# on the same data. Arguments, if any, are the only releases to check. The packages are those that
+# `make deb` built, or those in the directory $PACKAGES. Takes at most 15 minutes for each release.
 set -eu
 cd "$(dirname "$0")/../.."
 . scripts/shared/disposable-root.sh
 
-# Debian's package, and the name by which its programs ask for the library.
+# Debian's package, and the name of the library that its programs need.
 release() {
 	case $1 in
 	bookworm) debian=libaio1 soname=libaio.so.1 ;;
@@ -16,9 +16,9 @@ release() {
 	esac
 }
 
-# snapshot NAME: all packages with their state, and all files with what is in them, in
-# $work/NAME.packages and $work/NAME.files. Without the data of the programs, and what apt and dpkg
-# write whenever they run.
+# snapshot NAME: writes all packages and their states into $work/NAME.packages, and all files, with
+# checksums, into $work/NAME.files. Leaves out the programs' data, and files that apt and dpkg write
+# on every run.
 snapshot() {
 	# shellcheck disable=SC2016 # dpkg-query's variables
 	in_root dpkg-query -W -f '${db:Status-Abbrev} ${binary:Package} ${Version}\n' \
@@ -37,11 +37,10 @@ everything() {
 		-prune -o "$@"
 }
 
-# --- The programs, each with the library that belongs to package $owner, in file $library.
+# --- The programs. The library they use must be the file $library of the package $owner.
 
-# The loader takes the file of that package for each of the programs, and nothing of the other
-# package is there.
-loader_takes_it() {
+# The loader loads the file of that package for each program, and only that package has such a file.
+loader_loads_it() {
 	for program in /usr/bin/fio /usr/bin/sysbench /usr/sbin/mariadbd; do
 		found=$(in_root ldd "$program" | awk -v name="$soname" '$1 == name { print $3 }')
 		echo "$program: $found, which is $(in_root realpath "$found")"
@@ -52,7 +51,7 @@ loader_takes_it() {
 	cmp "$root$library" "$work/expected.so"
 }
 
-# A server of our own, without a network, with so little memory that its pages go to disk and back.
+# Starts a MariaDB server without a network, with so little memory that pages go to disk and back.
 server() {
 	: > "$work/server.log"
 	# shellcheck disable=SC2086 # none or one word
@@ -63,7 +62,7 @@ server() {
 	server=$!
 	for _ in $(seq 600); do
 		if grep -q 'ready for connections' "$work/server.log"; then
-			# MariaDB 11.8 says of innodb_use_native_aio that it is off, even then.
+			# MariaDB 11.8 reports innodb_use_native_aio as off even then, so look at its log.
 			grep 'Using Linux native AIO' "$work/server.log"
 			return
 		fi
@@ -84,7 +83,8 @@ sql() {
 		--execute "$1"
 }
 
-# stop COMMAND...: ends it, then looks at where its requests came from.
+# stop COMMAND...: stops the server with the command, then checks which library submitted its
+# requests.
 stop() {
 	"$@" || return 1
 	# strace ends as its program did.
@@ -92,7 +92,7 @@ stop() {
 	served mariadb "$library"
 }
 
-# How many rows there are and how many of them are what was written.
+# rows_are_right COUNT: there are COUNT rows, and all have the right checksum.
 rows_are_right() {
 	found=$(sql 'SELECT COUNT(*), SUM(UNHEX(MD5(body)) = sum) FROM data' | tr '\t' ' ')
 	echo "rows and right ones: $found"
@@ -107,7 +107,7 @@ mariadb_keeps_its_rows() {
 	return 1
 }
 
-# New rows go there, the server is killed, and the next one has them and those of the times before.
+# Writes new rows and kills the server. The next server must have these and all earlier rows.
 rows_stay() {
 	if [ "$visit" = 1 ]; then
 		mkdir "$root/srv/mysql"
@@ -138,16 +138,16 @@ run_programs() {
 	owner=$1
 	visit=$((visit + 1))
 	library=$(in_root realpath "/usr/lib/x86_64-linux-gnu/$soname")
-	check "the loader takes the file of $owner" loader_takes_it
-	check "fio reads what was there, writes and verifies" fio_verifies
-	check "sysbench reads what was there, writes and validates" sysbench_validates
-	check "MariaDB has its rows, after a crash too" mariadb_keeps_its_rows
+	check "the loader loads the file of $owner" loader_loads_it
+	check "fio verifies the earlier data, writes and verifies" fio_verifies
+	check "sysbench validates the earlier data, writes and validates" sysbench_validates
+	check "MariaDB has all its rows, also after a crash" mariadb_keeps_its_rows
 }
 
 # --- The packages.
 
-# apt_would ACTIONS ARGUMENT...: that apt-get would do this and no more; an action is Inst/NAME or
-# Remv/NAME and a space, in the order of the alphabet.
+# apt_would ACTIONS ARGUMENT...: checks that apt-get would do exactly this. An action is Inst/NAME
+# or Remv/NAME and a space; actions are in alphabetical order.
 apt_would() {
 	expected=$1
 	shift
@@ -165,15 +165,15 @@ nothing_is_broken() {
 	[ -z "$found" ]
 }
 
-# Every file of the package is there, as it was packed.
+# All files of the package exist and have the checksums in the package.
 is_as_packed() {
 	found=$(in_root dpkg -V "$1")
 	echo "dpkg -V $1: ${found:-nothing}"
 	[ -z "$found" ]
 }
 
-# And every link, which dpkg -V does not look at, and which ldconfig changes if it thinks that a
-# name belongs to another file.
+# All links in the package exist and have the right targets. dpkg -V does not check links, and
+# ldconfig changes those that it believes to be wrong.
 links_are_as_packed() {
 	in_root ldconfig || return 1
 	dpkg-deb --fsys-tarfile "$root/root/libaio1-rs.deb" | tar -tv |
@@ -186,8 +186,8 @@ links_are_as_packed() {
 	done < "$work/links"
 }
 
-# What differs between the two snapshots is the files of the one package and of the other, by the
-# names that they have in a system with one /usr.
+# Only files of the two packages differ between the two snapshots. Names in /lib are changed to
+# /usr/lib, where the files are.
 only_these_files_changed() {
 	diff "$work/before.files" "$work/ours.files" | sed -n 's/^[<>] \([^ ]*\) .*/\1/p' | sort -u |
 		grep -vE '^(etc/ld.so.cache|var/lib/dpkg/triggers/.*)$' > "$work/changed"
@@ -203,24 +203,23 @@ only_these_files_changed() {
 }
 
 programs_need_nothing_more() {
-	# A newcomer that depends on Debian's package is content with ours.
+	# Our package satisfies a new program that depends on Debian's.
 	apt_would 'Inst/stressapptest ' install stressapptest || return 1
 	apt_would '' dist-upgrade || return 1
 	apt_would '' autoremove
 }
 
-# And it works, and leaves again.
-newcomer_works() {
+new_program_works() {
 	apt_install stressapptest || return 1
 	stressapptest_passes || return 1
 	in_root apt-get purge -y -q stressapptest
 }
 
-# What dpkg does by itself, without apt's plan: the conflicting package goes while ours is unpacked.
-dpkg_exchanges_them() {
+# dpkg without apt: it removes the conflicting package when it unpacks ours.
+dpkg_replaces_it() {
 	in_root dpkg -i /root/libaio1-rs.deb || return 1
 	library=$(in_root realpath "/usr/lib/x86_64-linux-gnu/$soname")
-	is_as_packed libaio1-rs && nothing_is_broken && loader_takes_it
+	is_as_packed libaio1-rs && nothing_is_broken && loader_loads_it
 }
 
 inside() {
@@ -232,11 +231,11 @@ inside() {
 	# shellcheck disable=SC2016 # dpkg-query's variables
 	echo "root-check: $1 with $(in_root dpkg-query -W -f '${Package} ${Version}, ' fio sysbench \
 		mariadb-server-core "$debian" | sed 's/, $//')"
-	# Which servers have a choice between libaio and io_uring, and what its name is.
+	# Newer servers have an option that chooses between libaio and io_uring.
 	linux_aio=
 	! in_root mariadbd --no-defaults --verbose --help 2> /dev/null | grep -q innodb-linux-aio ||
 		linux_aio=--innodb-linux-aio=aio
-	# As where it came with the programs: nobody asked for it by name.
+	# Marked as installed automatically, as if it had been installed with the programs.
 	quiet in_root apt-mark auto "$debian"
 	cp "$PACKAGES"/libaio1-rs_*_amd64.deb "$root/root/libaio1-rs.deb"
 	in_root dpkg -L "$debian" > "$work/debian.list"
@@ -246,8 +245,8 @@ inside() {
 	stage="$1, $debian"
 	run_programs "$debian"
 
-	stage="$1, over to libaio1-rs"
-	check "apt removes $debian alone" apt_would "Inst/libaio1-rs Remv/$debian " \
+	stage="$1, switch to libaio1-rs"
+	check "apt removes only $debian" apt_would "Inst/libaio1-rs Remv/$debian " \
 		install /root/libaio1-rs.deb
 	check "apt installs it" apt_install /root/libaio1-rs.deb
 	snapshot ours
@@ -256,13 +255,13 @@ inside() {
 	check "nothing is broken" nothing_is_broken
 	check "its files are as packed" is_as_packed libaio1-rs
 	check "its links are as packed" links_are_as_packed
-	check "no other file is there, missing or changed" only_these_files_changed
-	check "it does for what else depends on $debian" programs_need_nothing_more
+	check "no other file is new, missing or changed" only_these_files_changed
+	check "it satisfies other programs that depend on $debian" programs_need_nothing_more
 	run_programs libaio1-rs
-	check "stressapptest comes, works and goes" newcomer_works
+	check "stressapptest is installed, works and is purged" new_program_works
 
 	stage="$1, back to $debian"
-	check "apt removes libaio1-rs alone" apt_would "Inst/$debian Remv/libaio1-rs " install "$debian"
+	check "apt removes only libaio1-rs" apt_would "Inst/$debian Remv/libaio1-rs " install "$debian"
 	check "apt installs it" apt_install "$debian"
 	check "libaio1-rs can be purged" in_root dpkg --purge libaio1-rs
 	quiet in_root apt-mark auto "$debian"
@@ -278,7 +277,7 @@ inside() {
 	dpkg-deb --fsys-tarfile "$root/root/libaio1-rs.deb" |
 		tar -xO ./usr/lib/x86_64-linux-gnu/libaio.so.1.0.2 > "$work/expected.so"
 	owner=libaio1-rs
-	check "dpkg -i exchanges them" dpkg_exchanges_them
+	check "dpkg -i replaces $debian" dpkg_replaces_it
 }
 
 if [ "${1-}" = --inside ]; then

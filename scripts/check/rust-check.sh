@@ -1,8 +1,8 @@
 #!/bin/sh
-# make rust-check: the release, unpacked, built and tested with every Rust that Debian's archive has
-# besides the one in use: Debian 11's, the oldest that Cargo.toml promises; Debian 12's two; and its
-# main one, which is too old and must say so. Packages are unpacked below build/cross, nothing is
-# installed, and of the crates only the release's are used. Two hours at most.
+# make rust-check: builds and tests the release with the Rust versions in Debian's archive: Debian
+# 11's rustc-web, the oldest version that Cargo.toml allows; Debian 12's two versions of rustc-web;
+# and Debian 12's rustc, which is too old, so that the build must refuse it. Packages are unpacked
+# below build/cross and not installed. Only the release's crates are used. Takes at most two hours.
 set -eu
 cd "$(dirname "$0")/../.."
 scripts/release/dist.sh
@@ -13,7 +13,8 @@ work=$(mktemp -d "$cross/rust-check.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 failed=0
 
-# with_rust VERSION COMMAND...: by the Rust in $cross/rust-VERSION, in the release, without a home.
+# with_rust VERSION COMMAND...: runs the command in the release with the Rust in $cross/rust-VERSION
+# and an empty home directory.
 with_rust() {
 	root=$cross/rust-$1
 	shift
@@ -34,8 +35,8 @@ unpack_release() {
 	tar -xf "build/libaio-rs-$version.tar.xz" -C "$work"
 }
 
-# check VERSION: builds; and the tests pass that generate the header anew, with every crate that
-# builds it, compare symbols over all linkers, and look at the hardening.
+# check VERSION: builds the release and runs the tests of the header, which compile every crate that
+# generates it, of the symbols with all linkers, and of the hardening.
 check() {
 	unpack_release
 	log=build/rust-check-$1.log
@@ -61,13 +62,13 @@ check 1.85
 bring_web_rust 1.96
 check 1.96
 
-# Too old: refused, with the reason.
+# The version that is too old must be refused, with the reason.
 bring_programs "$cross/rust-1.63" "rustc=1.63.*" cargo \
 	"libstd-rust-dev=1.63.*" "libstd-rust-1.63=1.63.*"
 unpack_release
 log=build/rust-check-1.63.log
 if with_rust 1.63 make CARGO=cargo > "$log" 2>&1; then
-	echo "FAILED: Rust 1.63 builds, and Cargo.toml says $oldest"
+	echo "FAILED: Rust 1.63 builds, but Cargo.toml requires $oldest"
 	failed=$((failed + 1))
 elif reason=$(grep -o "libaio-rs needs rustc $oldest or newer.*" "$log"); then
 	echo "rust-check: $(with_rust 1.63 rustc --version) is refused: $reason"

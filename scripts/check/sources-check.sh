@@ -1,18 +1,20 @@
 #!/bin/sh
-# make sources-check: Debian's source packages that use libaio, unchanged, are built in a disposable
-# Debian 12 with libaio-rs-dev in the place of libaio-dev; what they become is installed and works
-# over this library. With arguments: these source packages only. The packages of this project are
-# those of `make deb`, or those in the directory $PACKAGES. Bounded to an hour.
+# make sources-check: in a disposable Debian 12, builds Debian's source packages that use libaio,
+# unchanged, with libaio-rs-dev instead of libaio-dev, installs the results, and checks that they
+# work over this library. Arguments, if any, are the only source packages to build. The packages of
+# this project are those that `make deb` built, or those in the directory $PACKAGES. Takes at most
+# an hour.
 set -eu
 cd "$(dirname "$0")/../.."
 . scripts/shared/disposable-root.sh
 
 library=/usr/lib/x86_64-linux-gnu/libaio.so.1.0.2
 all='thin-provisioning-tools multipath-tools fio lvm2 blktrace sysbench stressapptest'
-# An archive behind a cache may not have all files of a version: then a newer one is taken.
+# Releases to try in this order: a mirror may lack some files of a version.
 releases='bookworm trixie sid'
 
-# bring_source NAME: unpacks it into $source, a directory of the root; $version is its version.
+# bring_source NAME: unpacks the source package into $source, a directory in the root, and sets
+# $version.
 bring_source() {
 	source=/root/src/$1
 	mkdir -p "$root$source"
@@ -21,7 +23,7 @@ bring_source() {
 			in_root env -C "$source" sh -c 'dpkg-source -x --no-copy ./*.dsc unpacked'; then
 			break
 		fi
-		# The description alone is missing: the package list says the same, and it is signed.
+		# If only the .dsc is missing: the signed package list contains the same information.
 		if describe_source "$1" "$release" &&
 			in_root env -C "$source" sh -c \
 				'dpkg-source --no-check -x --no-copy ./*.dsc unpacked'; then
@@ -35,8 +37,8 @@ bring_source() {
 	version=$(in_root dpkg-parsechangelog -l "$source/debian/changelog" -S Version)
 }
 
-# describe_source NAME RELEASE: writes the .dsc from the package list; every other file must be
-# there with the sum that stands in it, which apt has seen to.
+# describe_source NAME RELEASE: writes the .dsc from the package list. All other files must exist
+# and have the checksums in it.
 describe_source() {
 	version=$(in_root apt-get source -q --print-uris "$1/$2" 2> /dev/null |
 		sed -n "s|.* $1_\([^ ]*\)\.dsc .*|\1|p")
@@ -50,7 +52,7 @@ describe_source() {
 	done < "$work/files" | (cd "$root$source" && sha256sum --check --quiet)
 }
 
-# What the build needs is there, and of libaio it is ours.
+# The build dependencies can be installed, and the only libaio among them is ours.
 build_dependencies_are_met() {
 	in_root env -C "$source" apt-get build-dep -y -q -P nodoc,nocheck,noudeb ./ || return 1
 	in_root env -C "$source" dpkg-checkbuilddeps -P nodoc,nocheck,noudeb || return 1
@@ -66,13 +68,13 @@ builds() {
 		DEB_BUILD_PROFILES='nodoc nocheck noudeb' timeout 1800 dpkg-buildpackage -B -uc -us
 }
 
-# depends_on DEPENDENCIES: the part about libaio.
+# Prints the dependencies on libaio in a list of dependencies.
 depends_on() {
 	tr , '\n' | sed 's/^ *//' | grep '^libaio' || true
 }
 
-# Every package that has something linked with libaio says that it needs it, in the same words as
-# the one in Debian, if that is of the same version; and ours does.
+# Every package with a file linked with libaio depends on libaio, in a version that our package
+# provides. If Debian has the same version of the package, its dependency is the same.
 dependencies_are_right() {
 	using=0
 	for package in "$root$source"/../*.deb; do
@@ -95,7 +97,7 @@ dependencies_are_right() {
 	[ "$using" -gt 0 ]
 }
 
-# installs PACKAGE...: those that were just built, and nothing of libaio changes.
+# installs PACKAGE...: installs packages that were just built; our own packages stay unchanged.
 installs() {
 	for built; do
 		package=$(basename "$(echo "$root$source/../${built}"_*.deb)")
@@ -105,8 +107,7 @@ installs() {
 	# shellcheck disable=SC2016 # dpkg-query's variables
 	apt_install --reinstall --allow-downgrades "$@" || return 1
 	for package; do
-		# The same files as in the package, not those of a package of the same version in the
-		# archive.
+		# The installed files are those of this package, not of Debian's build of the same version.
 		dpkg-deb --fsys-tarfile "$root$package" | tar -xf - -O > "$work/packed"
 		dpkg-deb --fsys-tarfile "$root$package" | tar -tf - | grep '[^/]$' | while read -r file; do
 			[ -L "$root/$file" ] || [ ! -f "$root/$file" ] || cat "$root/$file"
@@ -116,7 +117,7 @@ installs() {
 	in_root dpkg -V libaio1-rs libaio-rs-dev
 }
 
-# --- What the programs do.
+# --- One function for each source package: what its programs must do.
 
 works_fio() {
 	check "writes, reads and verifies" fio_verifies
@@ -130,9 +131,10 @@ works_blktrace() {
 	check "btreplay replays a trace" replays
 }
 
-# A trace of 200 reads of different places, which needs no kernel that makes one: the records of
-# linux/blktrace_api.h, version 7, each a request that is queued. (It is named after the device:
-# btreplay's option to map names makes it crash at its end, over Debian's libaio too.)
+# Writes a trace of 200 reads at different places, so that no kernel with blktrace is needed:
+# records of linux/blktrace_api.h, version 7, each of a queued request. The trace is named after the
+# device, because btreplay's option to map names makes it crash at its end, also with Debian's
+# libaio.
 replays() {
 	trace_name=${disk#/dev/}
 	perl -e 'for (0 .. 199) {
@@ -140,8 +142,8 @@ replays() {
 			0x65617407, $_ + 1, $_ * 100000, $_ * 37 % 1000 * 64, 4096, 0x110001,
 			1, 0x700000, 0, 0, 0 }' > "$root/srv/$trace_name.blktrace.0"
 	offline btrecord "$trace_name" || return 1
-	# One time in seven, over Debian's libaio, the thread that reaps goes to sleep when all is done
-	# already, and nobody wakes it: that is its own race, so it may try again.
+	# btreplay has a race, which makes it hang once in seven runs with Debian's libaio too: its
+	# reaping thread sleeps after all requests are done, and is never woken. So retry.
 	for try in 1 2 3 4 5; do
 		(LIMIT=20 && traced btreplay btreplay -N "$trace_name") && break
 		[ "$try" -lt 5 ] || return 1
@@ -156,8 +158,8 @@ works_stressapptest() {
 	check "its disk test passes" stressapptest_passes
 }
 
-# LVM that knows our two block devices only, asks no udev, and leaves device-mapper alone: volumes
-# are made, but not activated, for which it needs no libaio.
+# Configures LVM to use only our two block devices, and neither udev nor device-mapper. Volumes are
+# created but not activated; activating needs no libaio.
 works_lvm2() {
 	mkdir -p "$root/srv/lvm"
 	cat > "$root/srv/lvm/lvm.conf" <<-CONF
@@ -202,7 +204,7 @@ lvm_reads_back() {
 	echo "$found"
 	[ "$found" = 'data 8 1;wide 16 2;' ] || return 1
 	lvm_does vgck group || return 1
-	# What others find there: the label, and the volumes' names in plain text, on both devices.
+	# Both devices contain the label and the volumes' names in plain text.
 	for device in "$disk" "$disk2"; do
 		[ "$(dd "if=$device" bs=1 skip=512 count=8 status=none)" = LABELONE ] || return 1
 		dd "if=$device" bs=1M count=1 status=none | grep -aq '^wide {' || return 1
@@ -228,8 +230,8 @@ lvm_unit_tests() {
 	grep -q /io-engine/ "$work/unit.log" && served unit "$library"
 }
 
-# Its checker of paths reads a block of the device now and then, and must not wait for it. The test
-# expects an answer in a tenth of a millisecond, for which a file that has no blocks is good.
+# The directio checker reads a block of a device from time to time without waiting for it. Its test
+# expects the result within a tenth of a millisecond, so it reads a file without blocks.
 works_multipath_tools() {
 	quiet apt_install libcmocka-dev
 	check "its own test of the directio checker passes" directio_test
@@ -248,9 +250,9 @@ directio_test() {
 	grep -q PASSED "$work/unit.log" && served directio "$library"
 }
 
-# The metadata of a thin pool, to a file and back.
+# Writes the metadata of a thin pool to a file and reads it back.
 works_thin_provisioning_tools() {
-	check "what thin_restore writes, thin_check and thin_dump read" thin_round_trip
+	check "thin_check and thin_dump read what thin_restore writes" thin_round_trip
 }
 
 thin_round_trip() {
@@ -305,7 +307,7 @@ inside() {
 	for name; do
 		stage=$name visit=1
 		if ! bring_source "$name" > "$work/log" 2>&1; then
-			# Not our failure; but not a success either.
+			# The mirror's fault, so it is skipped.
 			grep -E '^(E|Err|W):' "$work/log" | sed 's/^/        /' | tail -n 3
 			skip "the archive does not have all of its source"
 			continue

@@ -1,12 +1,13 @@
 #!/bin/sh
-# make tsan: tests/lock_threads.rs and tests/events_threads.rs under ThreadSanitizer, whose run time
-# comes with rustc for some machines. It must find nothing, and must find the races when the lock is
-# left out.
+# make tsan: runs tests/lock_threads.rs and tests/events_threads.rs under ThreadSanitizer, whose run
+# time rustc includes for some machines. It must find no race with the locks, and must find races
+# without them.
 set -eu
 cd "$(dirname "$0")/../.."
 
-# The option is called unstable; this lets any rustc take it. The standard library is not compiled
-# with the sanitizer, so what std does among its own threads looks like races and is left out.
+# The option is unstable; RUSTC_BOOTSTRAP lets every rustc accept it. The standard library is not
+# compiled with the sanitizer, so reports about std's own threads are false, and are suppressed
+# below.
 export RUSTC_BOOTSTRAP=1
 rustc=${RUSTC:-rustc}
 machine=$("$rustc" -vV | sed -n 's/^host: //p')
@@ -14,12 +15,12 @@ place=build/tsan
 rm -rf "$place"
 mkdir -p "$place"
 if ! ls "$("$rustc" --print sysroot)/lib/rustlib/$machine/lib"/*tsan* >/dev/null 2>&1; then
-    echo "SKIPPED TEST tsan: this rustc comes without ThreadSanitizer for $machine"
+    echo "SKIPPED TEST tsan: this rustc has no ThreadSanitizer for $machine"
     exit 0
 fi
 CARGO_PROFILE_DEV_PANIC=unwind "${CARGO:-cargo}" build --quiet --locked -p libc \
     --target-dir "$place"
-# Types, and a function of the C library.
+# Types of libc, and one of its functions.
 set -- "$place"/debug/deps/liblibc-*.rlib
 libc=$1
 mismatch=
@@ -49,9 +50,9 @@ for test in lock_threads events_threads; do
     if "$place/$test" --test-threads=1 without_the_lock >"$log" 2>&1 ||
         ! grep -q 'ThreadSanitizer: data race' "$log"; then
         cat "$log"
-        echo "tsan: $test does not see the races that are there without the lock" >&2
+        echo "tsan: ThreadSanitizer does not find the races of $test without the lock" >&2
         exit 1
     fi
     races="${races:+$races and }$(grep -c 'ThreadSanitizer: data race' "$log")"
 done
-echo "tsan: $passed passed, 0 failed; without the locks it sees $races races, as it must"
+echo "tsan: $passed passed, 0 failed; without the locks it finds $races races, as it must"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# make deb: Debian's packages, source and binary, in build/deb. Built from a copy, since
-# dpkg-buildpackage writes into the directory above. As root on Debian it installs what it needs,
-# but for Rust: any that is in PATH will do.
+# make deb: builds Debian source and binary packages in build/deb, from a copy of the tree, because
+# dpkg-buildpackage writes into the parent directory. As root on Debian it installs the tools it
+# needs except Rust; any new enough Rust in PATH can be used.
 set -eu
 cd "$(dirname "$0")/../.."
 . scripts/shared/package-source.sh
@@ -22,8 +22,8 @@ cp -R packaging/debian "$tree/debian"
 chmod -R u=rwX,go=rX "$tree/debian"
 cd "$tree"
 
-# The build dependencies are Debian's cargo and rustc. Another Rust that is new enough takes their
-# place; everything else has to be there.
+# The build dependencies include Debian's cargo and rustc. If they are not installed, a rustc in
+# PATH that is new enough is used. All other build dependencies must be installed.
 set --
 if ! dpkg-checkbuilddeps 2> "$out/dependencies"; then
 	others=$(sed -n '/^Build-Depends:/,/^$/ { s/^Build-Depends://; /cargo\|rustc/d; p }' \
@@ -40,8 +40,8 @@ if ! dpkg-checkbuilddeps 2> "$out/dependencies"; then
 fi
 rm "$out/dependencies"
 
-# debhelper gives the build an empty home directory, and there neither cargo's crates nor rustup's
-# compilers are found.
+# debhelper sets HOME to an empty directory, in which cargo would not find its crates, nor rustup
+# its compilers.
 CARGO_HOME=${CARGO_HOME:-$HOME/.cargo}
 RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup}
 export CARGO_HOME RUSTUP_HOME

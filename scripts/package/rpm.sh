@@ -1,6 +1,6 @@
 #!/bin/sh
-# make rpm: source and binary RPM packages, in build/rpm. As root on Debian it installs rpmbuild;
-# Rust is any that is in PATH.
+# make rpm: builds source and binary RPM packages in build/rpm, with the Rust in PATH. As root on
+# Debian it installs rpmbuild.
 set -eu
 cd "$(dirname "$0")/../.."
 . scripts/shared/package-source.sh
@@ -12,7 +12,7 @@ bring_tools rpmbuild=rpm debugedit=debugedit eu-strip=elfutils gdb-add-index=gdb
 out=$PWD/build/rpm
 rm -rf "$out"
 mkdir -p "$out/SOURCES"
-# The time of the newest entry in the changelog, as rpm takes it itself.
+# The time of the newest changelog entry, as rpm computes it.
 day=$(sed -n '/^%changelog/,$ s/^\* ... \(... [0-9]* [0-9]*\) .*/\1/p' \
 	packaging/rpm/libaio-rs.spec | head -n 1)
 SOURCE_DATE_EPOCH=$(date -u -d "$day 12:00" +%s)
@@ -21,14 +21,13 @@ source_tarball "$out/SOURCES"
 cp packaging/rpm/libaio-rs.spec "$out"
 touch -d "@$SOURCE_DATE_EPOCH" "$out/libaio-rs.spec"
 
-# Where rpmbuild is not the system's own, its database knows no compiler, and the build requirements
-# cannot be met in it.
+# On systems without RPM packages, the database of rpm is empty, so the build requirements are never
+# met. There rpmbuild also lacks the settings that build debug packages.
 set --
-# It also does not ask for debug packages, as the distributions' own does at this place.
 command -v dnf > /dev/null || command -v zypper > /dev/null ||
 	set -- --nodeps --define '__brp_compress bash /usr/lib/rpm/brp-compress' \
 		--load packaging/rpm/debug-packages.macros
-# A build in one place only leaves the same paths in all packages of a version.
+# These settings make the packages independent of the time and the host of the build.
 rpmbuild -ba "$@" --define "_topdir $out" --define '_build_id_links alldebug' \
 	--define 'clamp_mtime_to_source_date_epoch 1' \
 	--define 'use_source_date_epoch_as_buildtime 1' \

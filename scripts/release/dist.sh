@@ -1,8 +1,8 @@
 #!/bin/sh
-# make dist: the release, build/libaio-rs-VERSION.tar.xz: the last commit's files, the crates that
-# Cargo.lock names in vendor/, cargo's settings for them, and the bill of materials of it all. It
-# builds and is tested without a network (make dist-check). Two runs give the same bytes: sorted,
-# nobody's, and of the time in SOURCE_DATE_EPOCH or else of the commit.
+# make dist: makes the release, build/libaio-rs-VERSION.tar.xz. It contains the last commit's files,
+# all crates in Cargo.lock in vendor/, cargo's settings for them, and a bill of materials. It can be
+# built and tested without a network (make dist-check). Two runs give the same bytes: files are
+# sorted, belong to root, and have the time in SOURCE_DATE_EPOCH or else the time of the commit.
 set -eu
 cd "$(dirname "$0")/../.."
 umask 022
@@ -11,7 +11,7 @@ name=libaio-rs-$version
 : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct)}"
 export SOURCE_DATE_EPOCH
 [ -z "$(git status --porcelain)" ] ||
-	echo "dist: takes the last commit; what is not committed stays out" >&2
+	echo "dist: the release is the last commit; uncommitted changes are not in it" >&2
 
 mkdir -p build
 work=$(mktemp -d "$PWD/build/dist.XXXXXX")

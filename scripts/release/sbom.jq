@@ -1,6 +1,6 @@
-# From what `cargo metadata` says to CycloneDX 1.5; see sbom.sh.
+# Converts the output of `cargo metadata` to CycloneDX 1.5; see sbom.sh.
 
-# The checksums that Cargo.lock has for crates.
+# The checksums of crates, from Cargo.lock.
 def checksums:
 	[$lock | split("[[package]]\n")[1:][] |
 		capture("name = \"(?<name>[^\"]+)\"\nversion = \"(?<version>[^\"]+)\""
@@ -9,7 +9,7 @@ def checksums:
 
 def purl: "pkg:cargo/\(.name)@\(.version | gsub("\\+"; "%2B"))";
 
-# Crates of older times write "/" for "OR".
+# Older crates write "/" instead of "OR".
 def component($type; $scope; $sums):
 	{type: $type, "bom-ref": purl, name, version}
 	+ (if $scope then {scope: $scope} else {} end)
@@ -26,7 +26,7 @@ checksums as $sums
 	| map({key: .id, value: [.deps[] | select(any(.dep_kinds[]; .kind == null)) | .pkg]})
 	| from_entries) as $needs
 | .resolve.root as $root
-# Everything that is compiled into the library: what it needs, and what that needs.
+# Everything that is compiled into the library: its dependencies, and theirs.
 | ([$root] | until(. as $found | all($needs[.[]][]; IN($found[])); (. + [$needs[.[]][]]) | unique))
 	as $shipped
 | ($packages | keys - [$root] | map(select($kind == "source" or IN($shipped[])))) as $others

@@ -1,9 +1,9 @@
 #!/bin/sh
-# make sbom: the bill of materials of the built library on standard output, as CycloneDX JSON: this
-# crate, the crates that are compiled into it, and Rust's core library. With the argument "source":
-# of the release tarball, that is, of every crate in Cargo.lock; scope "excluded" is for those that
-# only build or test. The same every time: no serial number, and the time of SOURCE_DATE_EPOCH, if
-# it is set.
+# make sbom: writes the bill of materials of the built library to standard output, as CycloneDX
+# JSON: this crate, the crates that are compiled into it, and Rust's core library. With the argument
+# "source", writes that of the release archive: every crate in Cargo.lock, with the scope "excluded"
+# for crates that are only used to build or test. The output is the same every time: it has no
+# serial number, and a time only if SOURCE_DATE_EPOCH is set.
 set -eu
 cd "$(dirname "$0")/../.."
 kind=${1:-library}

@@ -8,19 +8,18 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 { "$@" 2>&1; echo "exit status $?"; } | tee "$log"
 
-# Each test program closes with "test result: …. P passed; F failed; I ignored; …". A test that
-# could not run says "SKIPPED TEST", and the test harness counts it as passed; a row of a C program
-# that could not run says "SKIP". A program that is not installed is ignored, and so counted
-# already. What a test has measured is on lines with "RESULT", and how far a model came on one with
-# "MODEL".
+# Each test file ends with "test result: …. P passed; F failed; I ignored; …". A test that could not
+# run prints "SKIPPED TEST", but the test harness counts it as passed. A part of a C program that
+# could not run prints "SKIP". The test of a program that is not installed is counted as ignored.
+# Lines with "RESULT" have measurements; lines with "MODEL" say whether a model was run completely.
 awk -v name="${COUNT_AS-}" '
-	# The last test file is over. One that dies has no result line.
+	# Ends the current test file. A file that dies has no result line.
 	function conclude() {
 		if (file == "")
 			return
 		if (took == "")
 			f++
-		# What it skipped, and what would have been taken off its passes.
+		# Tests skipped in a file that died: there are no passes to subtract them from.
 		if (p < 0)
 			p = 0
 		passed += p; failed += f; skipped += s
@@ -53,7 +52,7 @@ awk -v name="${COUNT_AS-}" '
 	/^exit status / { status = $3 }
 	END {
 		conclude()
-		# A build that fails has no result at all.
+		# A build that fails prints no result.
 		if (status != 0 && failed == 0) failed = 1
 		printf "%s%s%d passed, %d failed, %d skipped%s\n", lines, name == "" ? "" : name ": ",
 			passed, failed, skipped, all_notes

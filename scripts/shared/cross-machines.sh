@@ -10,8 +10,8 @@ mkdir -p "$packages"
 require_debian
 unset RUSTC RUSTFLAGS CARGO_BUILD_TARGET MAKEFLAGS MFLAGS CFLAGS LDFLAGS TARGET CC
 
-# Rust's name of the machine, its compiler's, and the names by which Debian has its C library and,
-# if it has one there, its libaio.
+# One machine on each line: Rust's name of it, its compiler's prefix, and the architectures of its C
+# library and of its libaio in Debian ("-": there is none).
 machines() {
 	cat <<-'EOF'
 		x86_64-unknown-linux-gnu         x86_64-linux-gnu         amd64    amd64
@@ -29,7 +29,7 @@ machines() {
 	EOF
 }
 
-# What the library knows of the CPU of $target.
+# Prints the file of the library with the code for the CPU of $target.
 cpu_file() {
 	cpu=$(rustc --print cfg --target "$target" | sed -n 's/^target_arch=//p')
 	echo "src/sys/arch/$(sed -n "s/^ .*$cpu.* => \(.*\);/\1/p" src/sys/arch/mod.rs).rs"
@@ -40,7 +40,7 @@ bring_rust() {
 	bring_programs "$cross/rust" rustc-web cargo-web rust-web-src
 	PATH=$cross/bin:$cross/rust/usr/bin:$PATH
 	LD_LIBRARY_PATH=$cross/rust/usr/lib/x86_64-linux-gnu:$cross/rust/lib/x86_64-linux-gnu
-	# The programs that these start find their libraries by it, too.
+	# Exported for the programs that cargo and rustc start.
 	export PATH LD_LIBRARY_PATH
 }
 
@@ -50,13 +50,13 @@ bring_web_rust() {
 		"libstd-rust-web-$1=$1.*"
 }
 
-# The oldest Rust that Cargo.toml promises, which Debian 11 has.
+# The oldest Rust that Cargo.toml allows. It is in Debian 11.
 bring_oldest_rust() {
 	from_release bullseye bring_web_rust "$1"
 }
 
-# Everything to build for one machine: bring_machine TARGET. Sets target, compiler (its prefix),
-# libc, debian.
+# bring_machine TARGET: brings everything that a build for the machine needs. Sets target, compiler
+# (the prefix of its name), libc and debian.
 bring_machine() {
 	target=$1
 	# shellcheck disable=SC2046 # four words
@@ -66,7 +66,7 @@ bring_machine() {
 	bring_core
 	if [ "$debian" = loong64 ]; then # Debian 12 does not have it
 		from_release sid bring_foreign loong64 "$cross/libaio/loong64" libaio1t64 libaio-dev
-		# The tests look for it by the name that it has everywhere else.
+		# The tests look for the name that it has on other machines.
 		ln -sf libaio.so.1t64 "$cross/libaio/loong64/usr/lib/$compiler/libaio.so.1"
 		return
 	fi
@@ -96,9 +96,9 @@ bring_compiler() {
 	done
 }
 
-# The same where Debian 12 has no GCC for the machine: its Clang, which is for all machines, with
-# the C library and the linker of Debian 13. Clang's own linker, lld 19, gives static programs wrong
-# addresses of functions that are chosen at run time.
+# The same for a machine for which Debian 12 has no GCC: Debian 12's Clang, with the C library and
+# the linker of Debian 13. Clang's own linker, lld 19, cannot be used: it writes wrong addresses of
+# functions that are chosen at run time into static programs.
 bring_clang() {
 	clang=$cross/clang binutils=$cross/binutils/$libc
 	bring_programs "$clang" clang-19
@@ -122,8 +122,8 @@ bring_clang() {
 	done
 }
 
-# Makes a script that runs a program of a newer Debian, in its own C library: run_newer DIRECTORY
-# PROGRAM SCRIPT
+# run_newer DIRECTORY PROGRAM SCRIPT: writes a script that runs a program of a newer Debian with
+# that Debian's C library.
 run_newer() {
 	cat > "$3" <<-EOF
 		#!/bin/sh
@@ -134,8 +134,8 @@ run_newer() {
 	chmod +x "$3"
 }
 
-# The core library for the machine. Debian has it compiled for its own architectures only, and in
-# the newest version not for all of these; so it is compiled here, from Debian's source.
+# The core library for the machine, compiled here from Debian's source: Debian has compiled ones for
+# its own architectures only, and in the newest version not for all of them.
 bring_core() {
 	lib=$cross/rust/usr/lib/rustlib/$target/lib
 	[ -z "$(find "$lib" -name 'libcompiler_builtins*.rlib' 2> /dev/null)" ] || return 0
@@ -147,7 +147,7 @@ bring_core() {
 		--cfg 'feature="compiler-builtins"'
 }
 
-# The libraries are written in the language of their own compiler, unstable parts included.
+# Rust's own libraries use unstable features of the compiler of the same version.
 compile_core() {
 	crate=$1 file=$2
 	shift 2
@@ -155,7 +155,7 @@ compile_core() {
 		--target "$target" -O -C panic=abort --cap-lints allow --out-dir "$lib" "$@" "$file"
 }
 
-# Builds the library as a packager would; its directory is build/$target.
+# Builds the library in build/$target, as a packager would.
 build_library() {
 	mkdir -p "build/$target"
 	make --no-print-directory "TARGET=$target" CARGO=cargo "CC=$compiler-gcc" \

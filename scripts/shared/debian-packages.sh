@@ -1,10 +1,10 @@
 # shellcheck shell=sh
-# Sourced by the scripts that need compilers, emulators and libraries of other machines. They are
-# unpacked from Debian's packages into a directory of the checkout: nothing is installed, so that
-# no root is needed and nothing conflicts with what the tests use (Debian's cross compilers and
-# gcc-multilib exclude each other). Where the packages come from is the system's own sources.list.
+# Sourced by the scripts that need compilers, emulators and libraries of other machines. Unpacks
+# Debian packages into a directory of the checkout instead of installing them, so that root is not
+# needed and nothing conflicts with the packages that the tests need (Debian's cross compilers
+# conflict with gcc-multilib). The packages come from the archive in the system's sources.list.
 
-# Where downloads and package lists go; set by whoever sources this.
+# The directory for downloads and package lists. The sourcing script sets it.
 : "${packages:?}"
 
 require_debian() {
@@ -14,7 +14,7 @@ require_debian() {
 	fi
 }
 
-# apt-get or apt-cache, with a state of its own: state NAME ARCHITECTURES COMMAND...
+# with_state NAME ARCHITECTURES COMMAND...: runs apt-get or apt-cache with package lists of its own.
 with_state() {
 	state=$packages/$1 architectures=$2 command=$3
 	shift 3
@@ -29,7 +29,7 @@ with_state() {
 		-o Acquire::Languages=none -o Debug::NoLocking=1 "$@"
 }
 
-# Unpacks everything that was downloaded: unpack NAME DIRECTORY
+# unpack NAME DIRECTORY: unpacks all downloaded packages.
 unpack() {
 	mkdir -p "$2"
 	for package in "$packages/$1"/archives/*.deb; do
@@ -38,8 +38,8 @@ unpack() {
 	done
 }
 
-# Another release of Debian, from where the system has its own, for programs and single packages of
-# this machine and of one that Debian 12 does not have: from_release NAME COMMAND...
+# from_release NAME COMMAND...: runs the command with the packages of another Debian release, from
+# the system's archive, for this machine and for loong64, which Debian 12 does not have.
 from_release() {
 	release=$1
 	shift
@@ -60,8 +60,8 @@ from_release() {
 	return "$status"
 }
 
-# Programs of this machine, with what they need beyond the system's libraries:
-# bring_programs DIRECTORY PACKAGES...
+# bring_programs DIRECTORY PACKAGE...: unpacks programs for this machine, and the packages they
+# depend on that the system does not have.
 bring_programs() {
 	directory=$1
 	shift
@@ -69,7 +69,8 @@ bring_programs() {
 	echo "unpacking into $directory: $*"
 	rm -rf "$directory"
 	mkdir -p "$packages/native"
-	# As if what we want were not installed, so that all of it comes here; and nothing else.
+	# For apt, the wanted packages are not installed, so that it downloads all of them, and all
+	# other packages have no dependencies, so that it downloads nothing else.
 	awk 'BEGIN { RS = ""; ORS = "\n\n" }
 		/^Package: binutils-x86-64-linux-gnu\n/ { print; next }
 		/^Package: [^\n]*(-cross(-base)?|-linux-gnu[a-z0-9]*(-base)?)\n/ { next }
@@ -85,8 +86,8 @@ bring_programs() {
 	echo "$*" > "$directory/.brought"
 }
 
-# Single packages of another architecture, without what they need:
-# bring_foreign ARCHITECTURE DIRECTORY PACKAGES...
+# bring_foreign ARCHITECTURE DIRECTORY PACKAGE...: unpacks single packages of another architecture,
+# without their dependencies.
 bring_foreign() {
 	architecture=$1 directory=$2
 	shift 2
@@ -94,8 +95,8 @@ bring_foreign() {
 	echo "unpacking into $directory: $*"
 	rm -rf "$directory"
 	mkdir -p "$packages/$architecture/archives"
-	# An archive in the middle of its own update refuses one list or the other; what counts is
-	# whether the packages are found.
+	# A mirror that is being updated may refuse some lists. This fails below if the packages are not
+	# found.
 	with_state "$architecture" "$architecture" apt-get update \
 		> "$packages/$architecture/log" 2>&1 || true
 	(cd "$packages/$architecture/archives" &&

@@ -1,7 +1,8 @@
 # shellcheck shell=sh
-# Sourced by the scripts that install packages, as root on Debian: each works in a Debian of its own
-# below build/roots, with its own mounts and processes, which is gone when the script ends, however
-# it ends. The archive is the one that the system's own apt is set up for.
+# Sourced by the scripts that install packages, as root on Debian. Each script works in a Debian
+# system of its own, a root below build/roots with its own mounts and processes, which is removed
+# when the script ends, even if it fails or is interrupted. Packages come from the archive that the
+# system's apt is configured to use.
 
 roots=$PWD/build/roots
 unset MAKEFLAGS MFLAGS MAKELEVEL
@@ -16,14 +17,14 @@ require_root_on_debian() {
 			-o DPkg::Lock::Timeout=600 debootstrap > /dev/null
 }
 
-# archive LABEL: where the system has Debian's packages from ("Debian-Security" are those of the
-# security team).
+# archive LABEL: prints the address of the archive ("Debian", or "Debian-Security" for the security
+# team's) that the system uses.
 archive() {
 	# shellcheck disable=SC2016 # apt's variable
 	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Label: $1" | head -n 1
 }
 
-# The packages as `make deb` leaves them, or those in the directory that PACKAGES names.
+# Sets PACKAGES to the directory of the packages that `make deb` built, unless it is set.
 find_packages() {
 	PACKAGES=${PACKAGES:-$PWD/build/deb}
 	for package in libaio1-rs libaio-rs-dev; do
@@ -34,7 +35,8 @@ find_packages() {
 	done
 }
 
-# Unpacks a root into the directory $work/root. What debootstrap makes is kept for the next time.
+# make_root SUITE: unpacks a root into $work/root. Keeps the result of debootstrap for the next
+# time.
 make_root() {
 	suite=$1
 	mkdir -p "$roots/archives/$suite/partial"
@@ -56,8 +58,8 @@ make_root() {
 }
 
 # confined SECONDS ARGUMENT...: runs this script again with the arguments --inside ARGUMENT..., as
-# the first process of its own namespaces. When it ends, or its time is over, or this script ends,
-# so do all processes that it started, and with them their mounts.
+# the first process of new namespaces. When that process ends, or its time is up, or this script
+# ends, all processes it started end too, and their mounts disappear.
 confined() {
 	limit=$1
 	shift
@@ -68,12 +70,13 @@ confined() {
 	wait "$confined" || status=$?
 	confined=
 	if [ "$status" != 0 ]; then
-		echo "FAILED: ended with status $status; given $limit seconds"
+		echo "FAILED: ended with status $status; the limit is $limit seconds"
 		echo "failed the whole" >> "$work/results"
 	fi
 }
 
-# Makes $work, which is removed in the end, and lets other scripts of this kind wait.
+# Creates $work, which is removed at the end, and takes the lock, so that other scripts that use
+# this file wait.
 begin() {
 	mkdir -p "$roots"
 	exec 9> "$roots/lock"
@@ -86,7 +89,7 @@ begin() {
 	trap 'exit 143' TERM
 }
 
-# make_loops SIZE...: block devices of these sizes, in $loops.
+# make_loops SIZE...: creates block devices of these sizes and appends their names to $loops.
 make_loops() {
 	for size; do
 		file=$(mktemp "$work/disk.XXXXXX")
@@ -100,14 +103,14 @@ end() {
 	for loop in $loops; do
 		losetup -d "$loop" || true
 	done
-	# Processes that are just being ended may still write.
+	# Processes that are ending may still write.
 	for _ in 1 2 3 4 5; do
 		rm -rf --one-file-system "$work" 2> /dev/null && break
 		sleep 1
 	done
 }
 
-# The last lines: of each stage, up to a comma in its name, and of all.
+# Prints the counts of each stage, whose name ends at the first comma, and the total counts.
 conclude() {
 	awk '
 		function line(name) {
@@ -129,9 +132,9 @@ conclude() {
 		}' "$work/results"
 }
 
-# From here on: inside.
+# The following functions run inside of the namespaces.
 
-# Mounts what a root needs, sets up its apt, and installs what is older than in the archive.
+# enter_root SUITE WORK: mounts what the root needs, configures apt, and upgrades all packages.
 enter_root() {
 	suite=$1 work=$2 root=$2/root
 	trap 'exit 130' INT TERM
@@ -157,11 +160,11 @@ enter_root() {
 
 	cp /etc/resolv.conf "$root/etc/resolv.conf"
 	echo '127.0.0.1 localhost' > "$root/etc/hosts"
-	# No service is started.
+	# Prevents packages from starting services.
 	printf '#!/bin/sh\nexit 101\n' > "$root/usr/sbin/policy-rc.d"
 	chmod +x "$root/usr/sbin/policy-rc.d"
 	echo force-unsafe-io > "$root/etc/dpkg/dpkg.cfg.d/disposable"
-	# The system's proxies and its opinion of old lists, if any.
+	# The system's proxies and its setting for old package lists, if any.
 	{
 		apt-config dump | grep -E '^Acquire::(https?::Proxy|Check-Valid-Until)' || true
 		echo 'APT::Install-Recommends "false"; APT::Sandbox::User "root";'
@@ -183,7 +186,7 @@ in_root() {
 		HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
 }
 
-# In /srv, and without a network: a program under test needs none. Nor may it wait forever.
+# Runs a program under test in /srv, without a network and with a time limit.
 offline() {
 	unshare --net chroot "$root" /usr/bin/env -C /srv -i HOME=/root LC_ALL=C.UTF-8 \
 		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
@@ -194,12 +197,13 @@ apt_install() {
 	in_root apt-get install -y -q "$@"
 }
 
-# Shows what a command says only if it fails; then the script ends.
+# Shows the output of a command only if it fails, and then ends the script.
 quiet() {
 	"$@" > "$work/log" 2>&1 || { cat "$work/log"; echo "failed: $*"; exit 1; }
 }
 
-# check WHAT COMMAND...: one line, that begins with $stage, and one in the results.
+# check WHAT COMMAND...: passes if the command succeeds. Prints one line, and adds one for $stage to
+# the results.
 check() {
 	what="${stage:?}: $1"
 	shift
@@ -222,17 +226,18 @@ same() {
 	diff -u "$1" "$2"
 }
 
-# traced NAME COMMAND...: runs it in the root, without a network; strace writes who made the system
-# calls of kernel AIO, with the call chain, to $work/root/tmp/NAME.trace. As root, programs are not
-# stopped for any other call.
+# traced NAME COMMAND...: runs the command as offline does, under strace, which writes io_setup and
+# io_submit calls with their stacks to $work/root/tmp/NAME.trace. --seccomp-bpf stops the program
+# for these calls only.
 traced() {
 	trace=$1
 	shift
 	offline strace -f --seccomp-bpf -k -o "/tmp/$trace.trace" -e trace=io_setup,io_submit "$@"
 }
 
-# The files, one on a line with a count, from which the io_submit calls of a trace came: after the
-# line of a call that has returned stands its stack, of which libc's syscall() may be the innermost.
+# submitters NAME: prints the files that made the io_submit calls in a trace, each with a count. In
+# the trace, the stack of a call follows the line with its result. Its innermost frame is skipped if
+# it is libc's syscall().
 submitters() {
 	awk '
 		/io_submit/ && / = [0-9]+$/ { call = 1; next }
@@ -241,18 +246,19 @@ submitters() {
 		END { for (file in calls) print calls[file], file }' "$root/tmp/$1.trace"
 }
 
-# served NAME LIBRARY: all io_submit calls in the trace came from this file, and there were some.
+# served NAME LIBRARY: the trace has io_submit calls, and this file made all of them.
 served() {
 	found=$(submitters "$1")
 	echo "io_submit calls from: ${found:-nothing}"
 	[ "$(echo "$found" | cut -d ' ' -f 2-)" = "$2" ]
 }
 
-# shellcheck disable=SC2154 # visit, library: set by whoever uses these
-# What both scripts do with fio, sysbench and stressapptest: their io_submit calls come from the
-# file $library. The first two find the data of the visit before; $visit is the number of this one.
+# shellcheck disable=SC2154 # visit and library: the sourcing script sets them
+# The programs that root-check and sources-check have in common. The file $library must make their
+# io_submit calls. fio and sysbench also check the data of the previous visit; $visit numbers
+# visits.
 
-# The blocks of the last time are all there, and new ones go there and come back.
+# Verifies the blocks of the previous visit, then writes and verifies new ones.
 fio_verifies() {
 	set -- fio --name=data --filename=fio.data --ioengine=libaio --direct=1 --rw=randwrite --bs=4k \
 		--size=16m --iodepth=32 --iodepth_batch_submit=8 --iodepth_batch_complete_min=4 \
@@ -264,7 +270,7 @@ fio_verifies() {
 	served fio "$library"
 }
 
-# The same for the files of sysbench: every block has a checksum.
+# The same with sysbench, whose blocks have checksums.
 sysbench_validates() {
 	set -- sysbench fileio --file-num=4 --file-total-size=32M --file-block-size=16384 --threads=2 \
 		--file-io-mode=async --validate=on
@@ -277,7 +283,7 @@ sysbench_validates() {
 	sysbench_run offline "$@" --file-test-mode=seqrd --time=0 --events=2048 run
 }
 
-# Where a checksum is wrong, it says so.
+# sysbench only prints a message if a checksum is wrong.
 sysbench_run() {
 	"$@" > "$work/sysbench.log" 2>&1 || {
 		cat "$work/sysbench.log"
@@ -286,7 +292,7 @@ sysbench_run() {
 	! grep -E 'FATAL|mismatch' "$work/sysbench.log"
 }
 
-# Its disk test writes blocks with O_DIRECT, reads them and compares.
+# The disk test writes blocks with O_DIRECT, reads them and compares.
 stressapptest_passes() {
 	truncate -s 64M "$root/srv/stress.disk"
 	traced stressapptest stressapptest -s 8 -M 64 -m 1 -d stress.disk > "$work/stress.log" 2>&1 || {

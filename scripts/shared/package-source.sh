@@ -1,12 +1,13 @@
 # shellcheck shell=sh
-# Sourced by the scripts that make packages: the sources as a release has them, and the version.
+# Sourced by the scripts that build packages. Sets $version and creates source archives.
 
-# Files in packages do not depend on who made them.
+# The modes of files in packages must not depend on the user's umask.
 umask 022
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml)
 
-# What git knows or would take, and vendored crates with cargo's settings for them if they are
-# there. In a release there is no git, and everything counts that is not built.
+# Prints the names of all source files: in a git checkout, files that are tracked or not ignored,
+# and vendored crates with cargo's settings for them, if any; in a release, all files outside of
+# build/ and target/.
 source_files() {
 	if [ -e .git ]; then
 		git ls-files -z --cached --others --exclude-standard
@@ -18,8 +19,8 @@ source_files() {
 	fi
 }
 
-# The tarball libaio-rs-VERSION.tar.xz, in a directory: source_tarball DIRECTORY. The same files
-# give the same tarball.
+# source_tarball DIRECTORY: creates libaio-rs-VERSION.tar.xz in the directory. The same files give
+# the same archive.
 source_tarball() {
 	: "${SOURCE_DATE_EPOCH:=$(date +%s)}"
 	source_files | sort -zu | tar --create --format=gnu --no-recursion \
@@ -28,8 +29,8 @@ source_tarball() {
 		--use-compress-program='xz -T1' --file="$1/libaio-rs-$version.tar.xz" --null --files-from=-
 }
 
-# Installs Debian packages for the programs that are missing, as root on Debian; elsewhere says what
-# is missing: bring_tools PROGRAM=PACKAGE...
+# bring_tools PROGRAM=PACKAGE...: installs the packages of missing programs if root on Debian;
+# otherwise prints which packages are missing, and fails.
 bring_tools() {
 	missing=
 	for tool; do

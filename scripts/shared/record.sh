@@ -8,12 +8,13 @@ name=$1
 shift
 page=docs/testing.md
 version=$(sed -n '/^version = /{s/.*"\(.*\)"/\1/p;q;}' Cargo.toml)
-# What runs inside records nothing.
+# A make that the command runs must not record.
 unset RECORD MAKEFLAGS MFLAGS MAKELEVEL
 
-# rows FILE: prints the page with the rows replaced that FILE has, and says which it has not found.
-# A row of FILE is: key, time, result, when and where, with tabs between them. The key is the first
-# code of the second cell. With $all, the rows of test files that FILE does not have were not run.
+# rows FILE: prints the page after replacing the rows in FILE, and reports rows that the page does
+# not have. A row in FILE is: key, time, result, when and where, separated by tabs. The key is the
+# first code in the second cell. If $all is set, rows of test files that are not in FILE become "not
+# run".
 rows() {
 	awk -v all="${all-}" -v page="$page" '
 		FNR == NR {
@@ -47,7 +48,7 @@ rows() {
 		}' "$1" "$page"
 }
 
-# The commit, and whether the files are others; what commands write about themselves does not count.
+# Prints the commit, and whether files differ from it, except those in which commands write results.
 tree() {
 	if [ ! -e .git ]; then
 		echo "release $version"
@@ -72,7 +73,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'echo "record: interrupted; nothing is recorded" >&2; exit 130' INT
 trap 'echo "record: ended; nothing is recorded" >&2; exit 143' TERM
 
-# Before the command runs for an hour.
+# Fail now if the page has no row, and not after the command has run for an hour.
 printf 'make %s\t\t\t\n' "$name" > "$work/rows"
 rows "$work/rows" > /dev/null || exit
 
@@ -91,15 +92,15 @@ if [ "$before" != "$after" ]; then
 fi
 on="$(date -u +%F), $before; $(machine)"
 
-# Which lines are results: those that the command begins with its name, and those with counts. Lines
-# of single test files are for their rows, and for check-long where they say more than counts.
+# Results are lines that begin with the name of the command, and lines with counts. The lines of
+# single test files go into their own rows; check-long keeps those that contain more than counts.
 awk -v name="$name" -v status="$status" -v took="$took" -v on="$on" '
 	function escaped(text) {
 		gsub(/[\\`*_|<>]/, "\\\\&", text)
 		gsub(/\t/, " ", text)
 		return text
 	}
-	# The sum of the numbers before a word.
+	# The sum of the numbers before each occurrence of a word.
 	function number(text, word,    sum) {
 		sum = 0
 		while (match(text, "[0-9]+ " word)) {
@@ -173,7 +174,8 @@ awk -v name="$name" -v status="$status" -v took="$took" -v on="$on" '
 	status=1
 }
 
-# One at a time, and whole: another command may record itself, or a test read the page.
+# Takes a lock because another command may write to the page, and renames a new file because a test
+# may read it.
 exec 9> build/.record.lock
 flock 9 || exit
 cp -p "$page" "$work/page"

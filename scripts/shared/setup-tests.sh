@@ -1,16 +1,15 @@
 #!/bin/sh
-# setup-tests.sh [check|bench|lint]: installs what the tests ("check", the default), the tests and
-# the benchmark ("bench") or `make lint` alone ("lint") use beyond a C compiler and Rust. It
-# installs on Debian, as root, and only what is missing. Anywhere else it prints what is missing and
-# succeeds: the tests that need it say so, and are skipped.
+# setup-tests.sh [check|bench|lint]: installs missing Debian packages that the tests ("check", the
+# default), the tests and the benchmark ("bench") or only `make lint` ("lint") use in addition to a
+# C compiler and Rust. Without root, or on other systems, it prints what is missing and succeeds;
+# tests that need a missing package are skipped.
 set -eu
 purpose=${1:-check}
 
-# One line for each need: the first of the packages that this release has. Of MariaDB it takes the
-# -core packages, which have the programs (mariadbd, mariadb-install-db, mariadb) and none of the
-# service: nothing is started, no data directory is made, and nothing has to be stopped afterwards.
-# A line that starts with "?" counts only where there is such a package: elsewhere ld.gold is in
-# binutils.
+# Each line is a need; the first of its packages that this release has is installed. MariaDB's -core
+# packages contain its programs without the service, so that no server is started and no data
+# directory is created. A line that starts with "?" is ignored if the release has no such package:
+# ld.gold may be in binutils.
 needs() {
     cat <<'EOF'
 clang-format
@@ -58,12 +57,12 @@ installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# For a name that is only provided by another package apt-cache prints nothing, with status 0.
+# For a virtual package apt-cache prints nothing and exits with 0.
 available() {
     apt-cache show --no-all-versions "$1" 2>/dev/null | grep -q '^Package:'
 }
 
-# Prints the needs that no installed package meets.
+# Prints the needs for which no package is installed.
 missing() {
     needs | while read -r packages; do
         case $packages in
@@ -81,7 +80,7 @@ missing() {
     done
 }
 
-# Prints, of each missing need, the package to install.
+# Prints the package to install for each missing need.
 choose() {
     missing | while read -r packages; do
         for package in $packages; do
@@ -99,7 +98,7 @@ install() {
 }
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-    echo "setup-tests: not a Debian system; install by hand what the tests say they skip" >&2
+    echo "setup-tests: not a Debian system; install by hand what skipped tests need" >&2
     exit 0
 fi
 
@@ -108,16 +107,16 @@ if [ -z "$(missing)" ]; then
 fi
 
 if [ "$(id -u)" -ne 0 ]; then
-    echo "setup-tests: not root; these are missing, and tests that need them are skipped:" >&2
+    echo "setup-tests: not root; tests that need these missing packages are skipped:" >&2
     missing >&2
     exit 0
 fi
 
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq || echo "setup-tests: the package lists could not be brought up to date" >&2
+apt-get update -qq || echo "setup-tests: could not update the package lists" >&2
 packages=$(choose)
 
-# All at once if possible; otherwise one by one, for what can be had.
+# All at once if possible, otherwise one by one.
 # shellcheck disable=SC2086 # names of packages, one word each
 install $packages ||
     for package in $packages; do

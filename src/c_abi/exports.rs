@@ -1,8 +1,8 @@
 //! Every exported symbol of `libaio.so.1` and its version. There is no other list: `libaio.map`
 //! names no symbol.
 //!
-//! Each module invokes `super::exports::of_…!()` for its own functions, because `.symver` needs the
-//! function in the same object file, and rustc puts all functions of a module into one.
+//! Each module invokes `super::exports::versions_of_…!()` for its own functions, because `.symver`
+//! needs the function in the same object file, and rustc puts all functions of a module into one.
 
 /// Gives a function of the header its default version.
 macro_rules! default_version {
@@ -26,7 +26,7 @@ macro_rules! old_version {
     };
 }
 
-macro_rules! of_functions {
+macro_rules! versions_of_functions {
     () => {
         super::exports::default_version! {
             "io_queue_init" => "LIBAIO_0.1";
@@ -43,7 +43,7 @@ macro_rules! of_functions {
     };
 }
 
-macro_rules! of_version_0_1 {
+macro_rules! versions_of_version_0_1 {
     () => {
         super::exports::old_version! {
             "io_cancel" @ "LIBAIO_0.1" <= io_cancel;
@@ -54,7 +54,7 @@ macro_rules! of_version_0_1 {
 }
 
 #[cfg(target_pointer_width = "32")]
-macro_rules! of_time64 {
+macro_rules! versions_of_time64 {
     () => {
         super::exports::default_version! {
             "io_getevents_time64" => "LIBAIO_0.6";
@@ -64,5 +64,5 @@ macro_rules! of_time64 {
 }
 
 #[cfg(target_pointer_width = "32")]
-pub(super) use of_time64;
-pub(super) use {default_version, of_functions, of_version_0_1, old_version};
+pub(super) use versions_of_time64;
+pub(super) use {default_version, old_version, versions_of_functions, versions_of_version_0_1};

@@ -1,8 +1,8 @@
 //! The functions of `libaio.h`. `build.rs` copies their documentation into the header.
 
-// The documentation of each argument says what a pointer may be, in the terms of `c_abi`.
+// The documentation says which values each pointer argument may have, in the terms of `c_abi`.
 #![allow(clippy::missing_safety_doc)]
-// Brackets in the text are C's, not links.
+// Brackets in the documentation are C, not links.
 #![allow(rustdoc::broken_intra_doc_links)]
 
 use crate::abi::{io_callback_t, io_context_t, io_event, iocb};
@@ -15,7 +15,7 @@ use core::ptr::null_mut;
 use libc::{c_int, c_long, c_void, sigset_t};
 
 #[cfg(feature = "versioned")]
-super::exports::of_functions!();
+super::exports::versions_of_functions!();
 
 /// Creates a context, like io_setup(), but sets *ctxp to 0 first instead of requiring that it is 0.
 ///
@@ -34,10 +34,10 @@ pub unsafe extern "C" fn io_queue_init(maxevents: c_int, ctxp: *mut io_context_t
         return into_c(Err(Errno::EINVAL));
     }
     if is_plausible(ctxp) {
-        // SAFETY: the caller passes a writable ctxp, as the original demands.
+        // SAFETY: the caller must pass a writable ctxp, as to the original.
         unsafe { ctxp.write_unaligned(null_mut()) };
     }
-    // SAFETY: the caller lets *ctxp be written.
+    // SAFETY: if ctxp is writable, it may be written.
     into_c(unsafe { context::set_up(maxevents, ctxp) })
 }
 
@@ -76,21 +76,22 @@ pub unsafe extern "C" fn io_queue_run(ctx: io_context_t) -> c_int {
     };
     loop {
         let mut event = MaybeUninit::<io_event>::uninit();
-        // SAFETY: room for one event, in a local that outlives the call.
+        // SAFETY: `event` has room for one event, and outlives the call.
         let taken = unsafe { getevents(ctx, 0, 1, event.as_mut_ptr(), &AT_ONCE) };
         if taken != 1 {
             return taken;
         }
-        // SAFETY: one event was written.
+        // SAFETY: the call has written one event.
         let event = unsafe { event.assume_init() };
         // SAFETY: a data pointer and an optional function pointer have the same representation,
         // and io_set_callback stored one as the other.
         let callback = unsafe { transmute::<*mut c_void, io_callback_t>(event.data) };
         let Some(callback) = callback else {
-            return into_c(Err(Errno::EINVAL)); // the original calls address 0 here
+            return into_c(Err(Errno::EINVAL)); // the original calls address 0
         };
-        // SAFETY: the program's own function. The library holds no state across the call, so the
-        // callback may leave by longjmp, a C++ exception or pthread_exit, as with the original.
+        // SAFETY: the program's own function, which io_set_callback stored. The library holds no
+        // lock and no resource during the call, so the callback may leave by longjmp, a C++
+        // exception or pthread_exit, as with the original.
         unsafe { callback(ctx, event.obj, event.res as c_long, event.res2 as c_long) };
     }
 }
@@ -115,7 +116,7 @@ pub unsafe extern "C" fn io_queue_run(ctx: io_context_t) -> c_int {
 /// Thread-safe. Async-signal-safe. Source: io_setup(2); ioctx_alloc() in the kernel's fs/aio.c.
 #[no_mangle]
 pub unsafe extern "C" fn io_setup(maxevents: c_int, ctxp: *mut io_context_t) -> c_int {
-    // SAFETY: the caller lets *ctxp be written.
+    // SAFETY: if ctxp is writable, it may be written.
     into_c(unsafe { context::set_up(maxevents, ctxp) })
 }
 
@@ -192,7 +193,7 @@ pub unsafe extern "C" fn io_cancel(
     iocb: *mut iocb,
     evt: *mut io_event,
 ) -> c_int {
-    // SAFETY: the caller lets *evt be written.
+    // SAFETY: if evt is writable, it may be written.
     into_c(unsafe { context::cancel(ctx, iocb, evt) })
 }
 
@@ -260,7 +261,7 @@ pub unsafe extern "C" fn io_pgetevents(
         timeout,
         mask: Some(sigmask),
     };
-    // SAFETY: the caller's timeout, and room for nr events.
+    // SAFETY: the timeout is readable, and events has room for nr.
     into_c(unsafe { wanted.getevents() })
 }
 
@@ -278,7 +279,7 @@ pub unsafe extern "C" fn io_pgetevents(
 /// Thread-safe. Async-signal-safe. Source: libaio 0.3.113; io_getevents(2).
 #[no_mangle]
 pub unsafe extern "C" fn io_queue_wait(ctx: io_context_t, timeout: *mut timespec) -> c_int {
-    // SAFETY: the caller's timeout; no event is written.
+    // SAFETY: the timeout is readable; for 0 events nothing is written.
     unsafe { getevents(ctx, 0, 0, null_mut(), timeout) }
 }
 
@@ -295,5 +296,5 @@ pub(super) unsafe fn getevents(
     timeout: *const timespec,
 ) -> c_int {
     // SAFETY: the same contract.
-    unsafe { context::getevents_beside_others(ctx, min_nr, nr, events, timeout) }
+    unsafe { context::getevents_slow(ctx, min_nr, nr, events, timeout) }
 }

@@ -8,7 +8,7 @@ use crate::timeout::timespec64;
 use libc::{c_int, c_long, sigset_t};
 
 #[cfg(feature = "versioned")]
-super::exports::of_time64!();
+super::exports::versions_of_time64!();
 
 /// `io_getevents()` with a 64-bit time.
 #[no_mangle]
@@ -27,7 +27,7 @@ pub unsafe extern "C" fn io_getevents_time64(
         timeout,
         mask: None,
     };
-    // SAFETY: the caller's timeout, and room for nr events.
+    // SAFETY: the timeout is readable, and events has room for nr.
     into_c(unsafe { wanted.getevents() })
 }
 
@@ -49,6 +49,6 @@ pub unsafe extern "C" fn io_pgetevents_time64(
         timeout,
         mask: Some(sigmask),
     };
-    // SAFETY: the caller's timeout, and room for nr events.
+    // SAFETY: the timeout is readable, and events has room for nr.
     into_c(unsafe { wanted.getevents() })
 }

@@ -10,12 +10,12 @@ use core::mem::MaybeUninit;
 use core::ptr::null_mut;
 use libc::{c_int, c_long};
 
-super::exports::of_version_0_1!();
+super::exports::versions_of_version_0_1!();
 
 /// Cancels a request and discards the event that the kernel may fill in.
 pub unsafe extern "C" fn io_cancel(ctx: io_context_t, iocb: *mut iocb) -> c_int {
     let mut event = MaybeUninit::<io_event>::uninit();
-    // SAFETY: the caller's pointers, and a local that outlives the call.
+    // SAFETY: `event` may be written, and outlives the call.
     into_c(unsafe { context::cancel(ctx, iocb, event.as_mut_ptr()) })
 }
 
@@ -26,12 +26,12 @@ pub unsafe extern "C" fn io_getevents(
     events: *mut io_event,
     timeout: *const timespec,
 ) -> c_int {
-    // SAFETY: the caller's pointers.
+    // SAFETY: the timeout is readable, and events has room for nr.
     unsafe { getevents(ctx, 1, nr, events, timeout) }
 }
 
 /// Returns at once, like the current version.
 pub unsafe extern "C" fn io_queue_wait(ctx: io_context_t, timeout: *const timespec) -> c_int {
-    // SAFETY: the caller's pointers.
+    // SAFETY: the timeout is readable; for 0 events nothing is written.
     unsafe { getevents(ctx, 0, 0, null_mut(), timeout) }
 }

@@ -1,17 +1,17 @@
-//! An entry of the registry: one ring's address and lock, and how the entry comes to the ring and
-//! leaves it. Like the lock it is generic over its words: see `tests/lock_model.rs`.
+//! An entry of the registry: the address and the lock of one ring, and how an entry is bound to a
+//! ring and retired. Generic over its words, like the lock: see `tests/lock_model.rs`.
 
 #![forbid(unsafe_code)]
 
 use super::lock::{Call, Lock, Reader, Refused, Word};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-/// In a slot: the ring is being destroyed, or has been. Rings begin on a page, so the bit is free.
+/// In a slot: `io_destroy` has begun for the ring. Rings are page-aligned, so the bit is free.
 const RETIRED: usize = 1;
-/// A slot that is on its way to another ring. Nobody's address.
+/// The slot of an entry that is being bound. No ring has this address.
 const BINDING: usize = 2;
 
-/// One ring's two words.
+/// The two words of an entry.
 pub struct Entry<'a, W> {
     /// The ring's address, and whether it is retired.
     pub slot: &'a W,
@@ -27,28 +27,30 @@ impl<W> Clone for Entry<'_, W> {
 impl<W> Copy for Entry<'_, W> {}
 
 impl<'a, W: Word> Entry<'a, W> {
-    /// Whether the entry is bound to the ring at `address`, be it retired or not.
+    /// Whether the entry is bound to the ring at `address`, retired or not.
     #[inline(always)]
     pub fn belongs_to(&self, address: usize) -> bool {
-        // Acquire pairs with the release in `bind` and `rebind`: the lock is seen as ours.
+        // Acquire pairs with the release in `bind` and `rebind`: the lock is initialised.
         self.slot.load(Acquire) & !RETIRED == address
     }
 
-    /// Whether the ring is there. An owner knows; for others it is what they last heard.
+    /// Whether the entry is bound to the ring at `address` and not retired. If so, the ring stays
+    /// mapped as long as this call owns the lock; otherwise it may be unmapped at any time.
     #[inline(always)]
     pub fn is_live(&self, address: usize) -> bool {
-        // Acquire pairs with the release in `bind` and `rebind`: what is read of a new ring at the
-        // same address is read after it was made.
+        // Acquire pairs with the release in `bind` and `rebind`: a new ring at an old address is
+        // read after it was created.
         self.slot.load(Acquire) == address
     }
 
-    /// Counts this thread among the readers of this ring. Ok(None): the entry is another ring's by
-    /// now, so this one was destroyed during the call.
+    /// Becomes a reader of this ring. Ok(None): the entry now belongs to another ring, so this one
+    /// was destroyed during the call.
     pub fn enter(&self, address: usize, call: Call) -> Result<Option<Reader<'a, W>>, Refused> {
         Ok(self.confirm(address, self.lock.enter(call)?))
     }
 
-    /// A thread that is counted at another ring's lock must not enter the kernel for this one.
+    /// Returns the reader if the entry still belongs to its ring. Otherwise the thread is counted
+    /// for another ring, and must not enter the kernel for this one.
     #[inline(always)]
     pub fn confirm(&self, address: usize, reader: Reader<'a, W>) -> Option<Reader<'a, W>> {
         if self.belongs_to(address) {
@@ -58,45 +60,46 @@ impl<'a, W: Word> Entry<'a, W> {
         None
     }
 
-    /// Marks the ring as retired, before the call that destroys it. Every owner looks at the mark
-    /// after it got the lock, so once the destroyer has entered no owner reads the ring. False if
-    /// it was retired already.
+    /// Marks the ring as retired, before the call that destroys it. Every owner checks the mark
+    /// after it has acquired the lock, so no owner reads the ring after the destroying thread has
+    /// become a reader. False if the ring was retired already.
     pub fn retire(&self, address: usize) -> bool {
         self.slot
             .compare_exchange(address, address | RETIRED, Relaxed, Relaxed)
             .is_ok()
     }
 
-    /// Takes the mark back: the ring could not be destroyed.
+    /// Removes the mark, because the ring could not be destroyed.
     pub fn reinstate(&self, address: usize) {
         let _ = self
             .slot
             .compare_exchange(address | RETIRED, address, Relaxed, Relaxed);
     }
 
-    /// Binds the entry to a ring that the kernel has just made at `address`, if it was that of an
-    /// earlier ring there. Whether it was.
+    /// Binds the entry to a ring that the kernel has just created at `address`, if it belonged to
+    /// an earlier ring at the same address. Returns whether it did.
     ///
-    /// Readers of the earlier ring stay counted: they may have this very address in their hands,
-    /// which is why an entry keeps its address until another ring needs the entry.
+    /// Readers of the earlier ring stay counted, because they may still enter the kernel with the
+    /// same handle. Therefore an entry keeps its address until another ring needs the entry.
     pub fn rebind(&self, address: usize, call: Call, unlisted: &W) -> bool {
         let found = self.slot.load(Relaxed);
         if found & !RETIRED != address {
             return false;
         }
-        // As a reader, so that nobody owns the lock before all is said.
+        // As a reader, so that no call owns the lock before the entry is bound.
         let Ok(reader) = self.lock.enter_as_ours(call) else {
-            return true; // and the ring stays retired for the registry: the kernel serves it
+            return true; // the entry stays retired, and the kernel delivers the ring's events
         };
         let _ = self.slot.compare_exchange(found, address, Release, Relaxed);
         Self::open(reader, unlisted);
         true
     }
 
-    /// Binds the entry to a ring that the kernel has just made at `address`, if it is free: never
-    /// used, or of a retired ring and without readers. Whether it was.
+    /// Binds the entry to a ring that the kernel has just created at `address`, if the entry is
+    /// free: never used, or retired and without readers. Returns whether it was.
     ///
-    /// A thread that is ended or jumps in the middle of this leaves the entry unused, no more.
+    /// If the thread ends or jumps during this call, the entry stays unused, and nothing else
+    /// breaks.
     pub fn bind(&self, address: usize, unlisted: &W) -> bool {
         let found = self.slot.load(Relaxed);
         if found != 0 && found & RETIRED == 0 {
@@ -113,8 +116,8 @@ impl<'a, W: Word> Entry<'a, W> {
             reader.leave();
             return false;
         }
-        // A thread that holds the earlier ring's address either was counted before this, and is
-        // seen here, or will see that the slot is not its own (`confirm`).
+        // A thread that enters the kernel for the earlier ring either is counted already, and seen
+        // here, or will find that the entry no longer belongs to its ring (`confirm`).
         if !reader.is_alone() {
             self.slot.store(found, Release);
             reader.leave();
@@ -125,16 +128,16 @@ impl<'a, W: Word> Entry<'a, W> {
         true
     }
 
-    /// Lets owners in, by leaving, unless a thread may be in the kernel for this ring already.
+    /// Allows owners, by leaving, unless a thread may already be in the kernel for this ring.
     ///
-    /// Handles are known before they are listed, since the kernel writes them to the program's
-    /// memory. Who enters the kernel with a handle that is not listed is counted as `unlisted`, and
-    /// then looks for the entry again: acquire and release pair with those in `Reader::unlisted`,
-    /// so either it is seen here or it finds the entry. Hence a write, although nothing changes.
+    /// The kernel writes a handle to the program's memory before the library lists it. A thread
+    /// that enters the kernel with an unlisted handle is counted in `unlisted`, and then looks for
+    /// the entry again. The write here, which changes nothing, pairs with the one in
+    /// `Reader::unlisted`: either this thread sees the count, or the other one finds the entry.
     fn open(reader: Reader<'a, W>, unlisted: &W) {
         match unlisted.compare_exchange(0, 0, AcqRel, Relaxed) {
             Ok(_) => reader.leave(),
-            Err(_) => reader.stay(),
+            Err(_) => reader.leak(),
         }
     }
 }

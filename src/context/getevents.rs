@@ -1,11 +1,11 @@
-//! How completions are taken: from the ring if enough are there, otherwise by the kernel.
+//! How events are reaped: from the ring if enough are ready, otherwise by the kernel.
 //!
-//! 1. A poll, that is, a timeout of zero, of an empty ring is answered with 0, whatever the other
-//!    arguments are, because the original does so; and like it without a lock.
-//! 2. If at least `min_nr` completions and at least one are there, and the arguments are such that
-//!    the kernel would take them too, they are copied from the ring by the owner of its lock.
-//! 3. Everything else is the kernel's: waiting, errors, and signal masks, since a signal that the
-//!    mask lets through must be delivered even if there are completions.
+//! 1. A poll (a timeout of zero) of an empty ring returns 0, whatever the other arguments are. Like
+//!    the original, it takes no lock.
+//! 2. If at least `min_nr` events, and at least one, are ready, and the kernel would accept the
+//!    arguments, the owner of the ring's lock copies them from the ring.
+//! 3. In all other cases the kernel is entered: to wait, to return an error, or because of a signal
+//!    mask. A signal that the mask lets through must be delivered even if events are ready.
 
 use super::lock::{Owner, Reader};
 use super::registry::{self, Listed};
@@ -23,45 +23,44 @@ use core::ptr::{null, null_mut};
 use core::sync::atomic::AtomicUsize;
 use libc::{c_int, c_long};
 
-/// How often sections are tried anew before the kernel is entered.
+/// How often sections are repeated before the kernel is entered.
 const TRIES: u32 = 8;
 
-/// What the timeout says.
+/// What the timeout asks for.
 #[derive(Clone, Copy, PartialEq)]
 enum When {
     Poll,
     Wait,
-    /// The kernel answers `EFAULT`.
+    /// The kernel returns `EFAULT`.
     Unreadable,
 }
 
-/// What one look at the ring by the owner of its lock comes to.
-enum Look {
-    Taken(c_int),
+/// The result of [`Wanted::take`].
+enum Taken {
+    Events(c_int),
     Empty,
-    /// Fewer than wanted.
+    /// Fewer than `min_nr` are ready.
     TooFew,
-    /// The kernel must decide: the ring is retired, or its header not as expected.
+    /// The kernel must decide: the ring is retired, or its header is not as expected.
     Unknown,
-    /// The section was aborted, and nothing was done.
+    /// A section was aborted, and had no effect.
     Aborted,
-    /// The lock was taken from the owner, and nothing was done.
-    Lost,
+    /// Another call has taken the lock, and nothing was done.
+    LockLost,
 }
 
-/// What an owner comes to.
-enum Found {
+/// The result of [`Wanted::take_or_enter`].
+enum Outcome {
     Answer(c_int),
-    /// Not enough, or nothing that can be taken here: the kernel must be entered.
-    TooFew(Reader<'static, AtomicUsize>),
-    /// The lock was taken from it.
-    Lost,
+    /// The kernel must be entered, as this reader.
+    Enter(Reader<'static, AtomicUsize>),
+    /// Another call has taken the lock.
+    LockLost,
 }
 
-/// [`Wanted::getevents`] for a call without a signal mask, with the most usual cases first: an
-/// empty ring is polled, or nobody else is at the ring. The other cases are functions of their own,
-/// which keeps this one small.
-/// The answer is in libaio's convention, so those functions are tail calls.
+/// [`Wanted::getevents`] without a signal mask. The common cases come first: a poll of an empty
+/// ring, and a ring that no other thread uses. The slow paths are tail calls with unchanged
+/// arguments, so the common path needs no stack frame.
 ///
 /// # Safety
 /// As [`Wanted::getevents`].
@@ -85,17 +84,17 @@ pub unsafe fn getevents<T: Timeout + GetEvents>(
         // SAFETY: the same contract.
         let when = unsafe { wanted.when() };
         // SAFETY: the same contract.
-        if when == When::Poll && unsafe { wanted.finds_empty(entry) } {
+        if when == When::Poll && unsafe { wanted.is_live_and_empty(entry) } {
             return 0;
         }
         if let Some(owner) = wanted.try_own(entry, when) {
             // SAFETY: this call owns the lock of the ring's entry.
             match unsafe { wanted.take(entry, &owner) } {
-                Look::Taken(count) => {
+                Taken::Events(count) => {
                     owner.release();
                     return count;
                 }
-                Look::Empty | Look::TooFew if when == When::Wait => {
+                Taken::Empty | Taken::TooFew if when == When::Wait => {
                     if let Some(reader) = owner.into_reader() {
                         // SAFETY: the same contract.
                         return unsafe { wait(ctx, min_nr, nr, events, timeout, reader) };
@@ -106,10 +105,10 @@ pub unsafe fn getevents<T: Timeout + GetEvents>(
         }
     }
     // SAFETY: the same contract.
-    unsafe { getevents_beside_others(ctx, min_nr, nr, events, timeout) }
+    unsafe { getevents_slow(ctx, min_nr, nr, events, timeout) }
 }
 
-/// Waits in the kernel, for a reader of the ring's lock.
+/// Enters the kernel as a reader of the ring's lock, to wait.
 ///
 /// # Safety
 /// As [`Wanted::getevents`].
@@ -132,7 +131,7 @@ unsafe fn wait<T: Timeout + GetEvents>(
     };
     if !settings::is_kernel_only() {
         // SAFETY: the same contract.
-        return unsafe { wait_for_server(&wanted, reader) };
+        return unsafe { wait_in_engine(&wanted, reader) };
     }
     // SAFETY: the same contract.
     let answer = unsafe { KernelAio.wait(&wanted) };
@@ -140,26 +139,28 @@ unsafe fn wait<T: Timeout + GetEvents>(
     into_c(answer)
 }
 
+/// The same with any engine.
+///
 /// # Safety
 /// As [`Wanted::getevents`].
 #[cold]
 #[inline(never)]
-unsafe fn wait_for_server<T: Timeout + GetEvents>(
+unsafe fn wait_in_engine<T: Timeout + GetEvents>(
     wanted: &Wanted<T>,
     reader: Reader<'static, AtomicUsize>,
 ) -> c_int {
     // SAFETY: the same contract.
-    let answer = unsafe { super::wait_for_server(wanted) };
+    let answer = unsafe { super::wait_in_engine(wanted) };
     reader.leave();
     into_c(answer)
 }
 
-/// Whatever is not usual.
+/// [`Wanted::getevents`] without a signal mask, for the cases that [`getevents`] does not handle.
 ///
 /// # Safety
 /// As [`Wanted::getevents`].
 #[inline(never)]
-pub unsafe fn getevents_beside_others<T: Timeout + GetEvents>(
+pub unsafe fn getevents_slow<T: Timeout + GetEvents>(
     ctx: io_context_t,
     min_nr: c_long,
     nr: c_long,
@@ -179,11 +180,11 @@ pub unsafe fn getevents_beside_others<T: Timeout + GetEvents>(
 }
 
 impl<T: Timeout + GetEvents> Wanted<T> {
-    /// Takes completions, or waits for them.
+    /// Reaps events, and waits for them if necessary.
     ///
     /// # Safety
-    /// `timeout` must be NULL, readable, or nothing that a program can map. `events` must be NULL,
-    /// have room for `nr`, or be nothing that a program can map.
+    /// `timeout` must be NULL, readable, or not a user-space address. `events` must be NULL, have
+    /// room for `nr`, or not be a user-space address.
     pub unsafe fn getevents(self) -> Result {
         match registry::find_or_count(self.ctx as usize) {
             // SAFETY: the same contract.
@@ -201,8 +202,7 @@ impl<T: Timeout + GetEvents> Wanted<T> {
         }
     }
 
-    /// For a handle that is listed. Waits for an owner, and takes the lock from it if it does not
-    /// give it up. A call from which the lock was taken twice enters the kernel.
+    /// For a listed handle. A call that has lost the lock twice enters the kernel.
     ///
     /// # Safety
     /// As [`Wanted::getevents`].
@@ -210,77 +210,77 @@ impl<T: Timeout + GetEvents> Wanted<T> {
         // SAFETY: the same contract.
         let when = unsafe { self.when() };
         // SAFETY: the same contract.
-        if when == When::Poll && unsafe { self.finds_empty(entry) } {
+        if when == When::Poll && unsafe { self.is_live_and_empty(entry) } {
             return Ok(0);
         }
-        if let Some(area) = self.may_own(when) {
+        if let Some(area) = self.area_to_own(when) {
             for _ in 0..2 {
                 let Ok(owner) = entry.lock.own(this_call(), area) else {
                     break;
                 };
                 // SAFETY: the same contract.
-                match unsafe { self.attempt(entry, owner, when == When::Poll) } {
-                    Found::Answer(count) => return Ok(count),
+                match unsafe { self.take_or_enter(entry, owner, when == When::Poll) } {
+                    Outcome::Answer(count) => return Ok(count),
                     // SAFETY: the same contract.
-                    Found::TooFew(reader) => unsafe { return self.enter(entry, reader) },
-                    Found::Lost => {}
+                    Outcome::Enter(reader) => unsafe { return self.enter(entry, reader) },
+                    Outcome::LockLost => {}
                 }
             }
         }
         if !Area::are_used() {
-            // SAFETY: the same contract. Nobody takes events in this process, so nobody has to be
-            // counted.
+            // No call takes events in this process, so readers need not be counted.
+            // SAFETY: the same contract.
             return unsafe { self.enter_kernel() };
         }
         match entry.lock.enter(this_call()) {
             // SAFETY: the same contract.
             Ok(reader) => unsafe { self.enter(entry, reader) },
-            // As if a signal had arrived: the events stay where they are.
+            // As if a signal had arrived: the events stay in the ring.
             Err(_) if self.is_valid() => Err(Errno::EINTR),
             Err(_) => Err(Errno::EINVAL),
         }
     }
 
-    /// What an owner does, until it is done or has no lock.
+    /// Takes events as the owner, repeating aborted sections. Otherwise becomes a reader.
     ///
     /// # Safety
     /// As [`Wanted::getevents`].
     #[inline(never)]
-    unsafe fn attempt(
+    unsafe fn take_or_enter(
         &self,
         entry: Listed,
         owner: Owner<'static, AtomicUsize>,
         polls: bool,
-    ) -> Found {
+    ) -> Outcome {
         for _ in 0..TRIES {
             // SAFETY: this call owns the lock of the ring's entry.
             match unsafe { self.take(entry, &owner) } {
-                Look::Taken(count) => {
+                Taken::Events(count) => {
                     owner.release();
-                    return Found::Answer(count);
+                    return Outcome::Answer(count);
                 }
-                Look::Empty if polls => {
+                Taken::Empty if polls => {
                     owner.release();
-                    return Found::Answer(0);
+                    return Outcome::Answer(0);
                 }
-                Look::Aborted => {}
-                Look::Lost => return Found::Lost,
-                Look::Empty | Look::TooFew | Look::Unknown => break,
+                Taken::Aborted => {}
+                Taken::LockLost => return Outcome::LockLost,
+                Taken::Empty | Taken::TooFew | Taken::Unknown => break,
             }
         }
         match owner.into_reader() {
-            Some(reader) => Found::TooFew(reader),
-            None => Found::Lost,
+            Some(reader) => Outcome::Enter(reader),
+            None => Outcome::LockLost,
         }
     }
 
-    /// Enters the kernel as a reader, if the lock is that of this ring.
+    /// Enters the kernel as a reader, if the entry still belongs to this ring.
     ///
     /// # Safety
     /// As [`Wanted::getevents`].
     unsafe fn enter(&self, entry: Listed, reader: Reader<'static, AtomicUsize>) -> Result {
         let Some(reader) = entry.confirm(self.ctx as usize, reader) else {
-            return Err(Errno::EINVAL); // the ring was destroyed meanwhile
+            return Err(Errno::EINVAL); // the ring was destroyed during the call
         };
         // SAFETY: the same contract.
         let answer = unsafe { self.enter_kernel() };
@@ -288,6 +288,8 @@ impl<T: Timeout + GetEvents> Wanted<T> {
         answer
     }
 
+    /// Makes the system call, or calls the engine that serves the handle.
+    ///
     /// # Safety
     /// As [`Wanted::getevents`].
     unsafe fn enter_kernel(&self) -> Result {
@@ -295,13 +297,15 @@ impl<T: Timeout + GetEvents> Wanted<T> {
         unsafe {
             match settings::is_kernel_only() {
                 true => KernelAio.wait(self),
-                false => super::wait_for_server(self),
+                false => super::wait_in_engine(self),
             }
         }
     }
 
+    /// Reads the timeout.
+    ///
     /// # Safety
-    /// The timeout must be NULL, readable, or nothing that a program can map.
+    /// It must be NULL, readable, or not a user-space address.
     #[inline(always)]
     unsafe fn when(&self) -> When {
         if self.timeout.is_null() {
@@ -310,7 +314,7 @@ impl<T: Timeout + GetEvents> Wanted<T> {
         if !is_plausible(self.timeout) {
             return When::Unreadable;
         }
-        // SAFETY: the caller's promise. Programs may keep it in packed structures.
+        // SAFETY: the caller's promise. It may be unaligned, in a packed structure.
         if unsafe { self.timeout.read_unaligned() }.is_zero() {
             When::Poll
         } else {
@@ -318,25 +322,26 @@ impl<T: Timeout + GetEvents> Wanted<T> {
         }
     }
 
-    /// Whether the ring is there and empty.
+    /// Whether the ring of a listed context is mapped and empty.
     ///
     /// # Safety
-    /// No other thread destroys the context during this poll, which kills the original too.
+    /// No other thread may destroy the context during this poll. The original would crash, too.
     #[inline(always)]
-    unsafe fn finds_empty(&self, entry: Listed) -> bool {
-        // SAFETY: the entry says that the ring is there, and the caller that it stays.
+    unsafe fn is_live_and_empty(&self, entry: Listed) -> bool {
+        // SAFETY: a live entry's ring is mapped, and the caller promises that it stays mapped.
         entry.is_live(self.ctx as usize) && unsafe { is_empty(self.ctx) }
     }
 
+    /// Whether the kernel would accept the numbers.
     #[inline(always)]
     fn is_valid(&self) -> bool {
         0 <= self.min_nr && self.min_nr <= self.nr
     }
 
-    /// This thread's area, if the kernel would take completions with these arguments, and nothing
-    /// else is asked of it.
+    /// This thread's area, if events may be taken in user space: the kernel would accept the
+    /// arguments, and there is no signal mask.
     #[inline(always)]
-    fn may_own(&self, when: When) -> Option<Area> {
+    fn area_to_own(&self, when: When) -> Option<Area> {
         let may = self.is_valid()
             && self.nr > 0
             && self.mask.map_or(true, |mask| mask.is_null())
@@ -351,57 +356,57 @@ impl<T: Timeout + GetEvents> Wanted<T> {
 
     #[inline(always)]
     fn try_own(&self, entry: Listed, when: When) -> Option<Owner<'static, AtomicUsize>> {
-        entry.lock.try_own(this_call(), self.may_own(when)?)
+        entry.lock.try_own(this_call(), self.area_to_own(when)?)
     }
 
-    /// Takes as many completions as are wanted, or none if there are too few.
+    /// Takes up to `nr` ready events, or none if fewer than `min_nr` are ready.
     ///
     /// # Safety
-    /// As [`Wanted::getevents`]; and `owner` owns the lock of the entry, or has lost it.
+    /// As [`Wanted::getevents`]; and `owner` is, or was, the owner of the entry's lock.
     #[inline(always)]
-    unsafe fn take(&self, entry: Listed, owner: &Owner<'static, AtomicUsize>) -> Look {
+    unsafe fn take(&self, entry: Listed, owner: &Owner<'static, AtomicUsize>) -> Taken {
         if !entry.is_live(self.ctx as usize) {
-            return Look::Unknown;
+            return Taken::Unknown;
         }
         // SAFETY: while a call owns the lock of a live entry, its ring is mapped.
-        let there = match unsafe { Completions::at(self.ctx, owner) } {
-            Ok(Some(there)) => there,
-            Ok(None) => return Look::Unknown,
-            Err(Section::NotOwner) => return Look::Lost,
-            Err(_) => return Look::Aborted,
+        let ready = match unsafe { Completions::at(self.ctx, owner) } {
+            Ok(Some(ready)) => ready,
+            Ok(None) => return Taken::Unknown,
+            Err(Section::NotOwner) => return Taken::LockLost,
+            Err(_) => return Taken::Aborted,
         };
-        if there.count == 0 {
-            return Look::Empty;
+        if ready.count == 0 {
+            return Taken::Empty;
         }
-        if (there.count as c_long) < self.min_nr {
-            return Look::TooFew;
+        if (ready.count as c_long) < self.min_nr {
+            return Taken::TooFew;
         }
-        let count = (there.count as c_long).min(self.nr) as u32;
-        // SAFETY: no more than there are, nor than there is room for.
-        match unsafe { there.take(self.ctx, owner, count, self.events) } {
-            Section::Done => Look::Taken(count as c_int),
-            Section::NotOwner => Look::Lost,
-            Section::Aborted => Look::Aborted,
+        let count = (ready.count as c_long).min(self.nr) as u32;
+        // SAFETY: `count` is at most the number of ready events, and `events` has room for `nr`.
+        match unsafe { ready.take(self.ctx, owner, count, self.events) } {
+            Section::Done => Taken::Events(count as c_int),
+            Section::NotOwner => Taken::LockLost,
+            Section::Aborted => Taken::Aborted,
         }
     }
 
-    /// Whether a handle that is not listed is polled and empty. If it is a live context all the
-    /// same, one that the program made by the system call or moved, its ring is looked at, as the
-    /// original does; and so is a ring of the parent's in a forked child, if it is mapped there.
+    /// Whether this is a poll of an empty ring whose handle is not listed. Like the original, this
+    /// reads the ring of a live context that the program created with the raw system call or moved,
+    /// and, in a forked child, a ring of the parent's, if it is mapped there.
     ///
     /// # Safety
     /// As [`Wanted::getevents`].
     unsafe fn is_unlisted_poll_of_empty(&self) -> bool {
         let address = self.ctx as usize;
-        // A ring begins a page. So much is seen without the kernel, in whose place a sandbox may
-        // answer 0 to anything; and before the timeout is read, as in the original.
+        // Rings are page-aligned. Check that first, because a sandbox may answer 0 to any system
+        // call, and before reading the timeout, as the original does.
         let may_be_ring = is_plausible(self.ctx) && address % 4096 == 0;
-        // SAFETY: the caller's timeout; and a ring is mapped there, unless the program destroys it
-        // at this moment, which kills it with the original.
+        // SAFETY: the caller promises that the timeout is readable. A ring is mapped at the handle,
+        // unless the program destroys it now, and then the original would crash, too.
         may_be_ring
             && unsafe {
                 self.when() == When::Poll
-                    && match super::server_of(self.ctx).is_empty(self.ctx) {
+                    && match super::engine_of(self.ctx).is_empty(self.ctx) {
                         Some(empty) => empty,
                         None => {
                             (is_known_to_kernel(self.ctx)
@@ -413,27 +418,27 @@ impl<T: Timeout + GetEvents> Wanted<T> {
     }
 }
 
-/// Asks with a call that can neither wait nor take an event.
+/// Whether a handle is a live context: whether a call that neither waits nor reaps finds it.
 ///
 /// # Safety
-/// None but the kernel may be moving the ring's head: the call stores it anew.
+/// Only the kernel may be moving the ring's head, because the call stores it.
 unsafe fn is_known_to_kernel(ctx: io_context_t) -> bool {
-    // SAFETY: for 0 events nothing is written.
+    // SAFETY: for 0 events, the kernel writes nothing.
     let answer = unsafe { aio::io_getevents(ctx, 0, 0, null_mut(), null()) };
-    // The kernel looks for pending signals after it has found the context.
+    // EINTR: the kernel checks for signals after it has found the context.
     matches!(answer, Ok(_) | Err(Errno::EINTR))
 }
 
-/// Whether the ring of a parent's context is mapped in this child: not since Linux 7.1, nor when
-/// the parent has destroyed the context. Asks with a call that makes nothing: io_setup() reads the
-/// variable, answers EFAULT if it cannot, and then EINVAL for 0 requests.
+/// Whether the ring of a parent's context is mapped in this child. It is not since Linux 7.1, or if
+/// the parent has destroyed the context. Uses an io_setup() for 0 requests, which creates nothing:
+/// it returns EFAULT if it cannot read the variable, and otherwise EINVAL.
 fn is_mapped(ctx: io_context_t) -> bool {
-    // SAFETY: for 0 requests nothing is written.
+    // SAFETY: for 0 requests, the kernel writes nothing.
     let answer = unsafe { aio::io_setup(0, ctx.cast()) };
     answer == Err(Errno::EINVAL)
 }
 
-/// Whether a ring is known to be empty.
+/// Whether a ring has the known layout and is empty.
 ///
 /// # Safety
 /// A ring must be mapped at the handle.

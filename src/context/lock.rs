@@ -1,27 +1,29 @@
-//! A reader-writer lock in one word, between this library, which moves a ring's head in user space,
-//! and the kernel's `io_getevents`, which moves the same head under a lock of its own and stores it
-//! plainly (`aio_read_events_ring` in `fs/aio.c`). Two that move it without knowing of each other
-//! deliver events twice or lose them.
+//! A reader-writer lock in one word. It excludes the kernel's `io_getevents` while this library
+//! moves a ring's head in user space. The kernel moves the same head under a lock of its own, with
+//! a plain store (`aio_read_events_ring` in `fs/aio.c`), so without a common lock events are lost
+//! or delivered twice.
 //!
 //! ```text
 //!   owner: the call that takes events in user space │ ours │ readers: threads in io_getevents(2)
 //! ```
 //!
-//! * *Readers* share it: threads inside the kernel's call, which keeps them apart by itself. One
-//!   that never comes back (killed there, or left by `longjmp`) stays counted, and the ring is the
-//!   kernel's from then on. Nobody ever waits for a reader.
-//! * The *owner* (the writer) excludes everybody else. It is one call, named by its stack pointer,
-//!   which no other living call has. It is gone after some tens of nanoseconds, unless its thread
-//!   was preempted, ended, or left the call by a jump.
-//! * Whoever meets an owner spins for a moment, then takes the lock from it: it puts
-//!   its own name into the word, and restarts every restartable section in progress
-//!   (`membarrier(2)`). An owner touches the ring in such sections only, and each begins with a
-//!   look at this word; so from then on the former owner has either committed or changes nothing.
-//! * If the word names this very call before it owns the lock, a call that had the same place on
-//!   the stack was left by a jump or ended with its thread. Nothing of it runs; but it may have put
-//!   its name into the word and not come to the restart, so that is made up for.
-//! * *Ours* says that the word belongs to this process. It is wiped in a forked child (see
-//!   `registry.rs`), where the kernel knows nothing of the parent's contexts either.
+//! * *Readers* are threads inside the kernel's call. They share the lock, because the kernel
+//!   excludes them from each other. A reader that never returns (killed there, or left by
+//!   `longjmp`) stays counted, and from then on the kernel delivers the ring's events. No call
+//!   waits for a reader.
+//! * The *owner* (the writer) excludes all others. It is one call, named by its stack pointer,
+//!   which no other active call has. It releases the lock after some tens of nanoseconds, unless
+//!   its thread is preempted, ends, or leaves the call by a jump.
+//! * A call that finds an owner spins for a moment. Then it takes the lock from the owner: it
+//!   stores its own name in the word, and restarts every restartable section in progress
+//!   (`membarrier(2)`). An owner accesses the ring only in such sections, and each begins with a
+//!   check of this word, so the former owner has either committed or will change nothing.
+//! * If a call finds its own name in the word before it owns the lock, an earlier call with the
+//!   same stack pointer was left by a jump or ended with its thread. It no longer runs, but it may
+//!   have stored its name without restarting sections, so the call that finds the name restarts
+//!   them.
+//! * *Ours* is set if the word belongs to this process. It is clear in a forked child, because the
+//!   kernel wipes the word there (see `registry.rs`); contexts are not inherited either.
 //!
 //! Generic over its word: `tests/lock_model.rs` runs this file through all interleavings.
 
@@ -30,9 +32,9 @@
 use crate::sys::restartable::Section;
 use core::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
 
-/// The word, and what the lock needs from the machine besides.
+/// The word, and the operations that the lock needs.
 pub trait Word {
-    /// What a section needs to know of its thread.
+    /// The thread's data for restartable sections.
     type Area: Copy;
     /// How often a call looks at an owner before it takes the lock from it.
     const PATIENCE: u32;
@@ -47,51 +49,52 @@ pub trait Word {
     ) -> Result<usize, usize>;
     /// A restartable section: stores `value`, with release, if the word holds `owned`.
     fn store_if(&self, area: Self::Area, owned: usize, value: usize) -> Section;
-    /// Whether [`Word::restart_others`] can be expected to work.
+    /// Whether [`Word::restart_others`] should work.
     fn can_restart_others() -> bool;
-    /// Restarts all sections in progress in other threads; a full memory barrier with each. False
-    /// if the kernel refuses.
+    /// Restarts all sections in progress in other threads, with a full memory barrier in each
+    /// thread. False if the kernel refuses.
     fn restart_others() -> bool;
-    /// Lets an owner get on. `turn` counts from 0. False when the call has waited long enough.
+    /// Waits for a moment, so that the owner can release the lock. `turn` counts from 0. False if
+    /// the call has waited long enough.
     fn wait(turn: u32) -> bool;
 }
 
-/// How many readers. Once at its highest value it stays there.
+/// The number of readers. It never decreases from its highest value.
 const READERS: usize = (1 << 10) - 1;
 /// This process may use the lock.
 const OURS: usize = 1 << 10;
 const OWNER_SHIFT: u32 = 11;
 const OWNER: usize = usize::MAX << OWNER_SHIFT;
 
-/// Who calls.
+/// The name of a call: its stack pointer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Call(usize);
 
 impl Call {
-    /// From the stack pointer, which is aligned to 8 bytes at least and below 2^56 in user space.
+    /// The stack pointer is aligned to at least 8 bytes, and below 2^56 in user space.
     #[inline(always)]
     pub fn at(stack_pointer: usize) -> Call {
         Call((stack_pointer >> 3) << OWNER_SHIFT)
     }
 }
 
-/// How often a call has looked at an owner.
+/// How often a call has found the same owner.
 #[derive(Default)]
 struct Patience {
     /// The word, with that owner.
-    met: usize,
+    seen: usize,
     turn: u32,
 }
 
 /// Why a call does not get the lock.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// The word is not this process's.
+    /// The word does not belong to this process.
     NotOurs,
     /// Threads are in the kernel's call.
     Readers,
-    /// There is an owner that does not give it up, and the kernel, which was willing to restart
-    /// sections when the library was loaded, refuses now.
+    /// The owner does not release the lock, and the kernel no longer restarts sections, although it
+    /// did when the library was loaded.
     Owner,
 }
 
@@ -105,7 +108,7 @@ impl<W> Clone for Lock<'_, W> {
 }
 impl<W> Copy for Lock<'_, W> {}
 
-/// This call owns the lock, unless another has taken it meanwhile.
+/// A call that owns the lock, unless another call has taken it since.
 #[must_use]
 pub struct Owner<'a, W: Word> {
     word: &'a W,
@@ -113,7 +116,7 @@ pub struct Owner<'a, W: Word> {
     area: W::Area,
 }
 
-/// This thread is counted among those in the kernel. It makes its system call, and then leaves.
+/// A thread that is counted as a reader. It makes its system call and then leaves.
 #[must_use]
 pub struct Reader<'a, W>(&'a W);
 
@@ -124,13 +127,13 @@ impl<'a, W: Word> Lock<'a, W> {
         self.0.load(Relaxed) & OURS != 0
     }
 
-    /// The usual case of [`Lock::own`] in a few instructions: nobody has it.
+    /// The common case of [`Lock::own`] in a few instructions: there is no owner and no reader.
     #[inline(always)]
     pub fn try_own(self, call: Call, area: W::Area) -> Option<Owner<'a, W>> {
-        // The load keeps those who cannot have the word from taking it away from those who do.
-        // Acquire pairs with the release in `Owner::release`, for where the last owner left the
-        // head; with the one in `Reader::leave`, for where the kernel left it; and with the one in
-        // `enter`, for the mark that a destroyer sets before.
+        // The load avoids moving the cache line to this CPU if the exchange must fail anyway.
+        // Acquire pairs with the release in `Owner::release`: this call sees the last owner's head;
+        // in `Reader::leave`: it sees the kernel's head; and in `enter`: it sees that io_destroy()
+        // has retired the slot.
         let owned = self.0.load(Relaxed) == OURS
             && self
                 .0
@@ -143,7 +146,7 @@ impl<'a, W: Word> Lock<'a, W> {
         })
     }
 
-    /// Becomes the owner, if necessary by taking the lock from one that does not give it up.
+    /// Becomes the owner. Takes the lock from an owner that does not release it.
     pub fn own(self, call: Call, area: W::Area) -> Result<Owner<'a, W>, Refused> {
         let mut patience = Patience::default();
         loop {
@@ -176,7 +179,7 @@ impl<'a, W: Word> Lock<'a, W> {
         self.enter_with(call, 0)
     }
 
-    /// The same, and makes the word this process's.
+    /// The same, and sets the bit *ours*.
     pub fn enter_as_ours(self, call: Call) -> Result<Reader<'a, W>, Refused> {
         self.enter_with(call, OURS)
     }
@@ -188,15 +191,15 @@ impl<'a, W: Word> Lock<'a, W> {
             if word & OWNER != 0 && !self.take_over(word, call, &mut patience)? {
                 continue;
             }
-            // If the lock was taken from an owner, the word is now as it was but for the name.
+            // If the lock was taken from an owner, only the name in the word has changed.
             let found = match word & OWNER {
                 0 => word,
                 _ => (word & !OWNER) | call.0,
             };
             let free = found & !OWNER;
             let entered = (free + (free & READERS != READERS) as usize) | ours;
-            // Acquire pairs with the release in `Owner::release`: the last owner is done. Release
-            // publishes a destroyer's mark to the next owner.
+            // Acquire pairs with the release in `Owner::release`: the kernel sees the last owner's
+            // head. Release pairs with the acquire in `own`: the next owner sees a retired slot.
             if self
                 .0
                 .compare_exchange(found, entered, AcqRel, Relaxed)
@@ -207,8 +210,7 @@ impl<'a, W: Word> Lock<'a, W> {
         }
     }
 
-    /// Counts this thread as the only one here, and makes the word this process's. None if
-    /// anybody else is.
+    /// Becomes the only reader, and sets the bit *ours*. None if there is an owner or a reader.
     pub fn enter_alone(self) -> Option<Reader<'a, W>> {
         let word = self.0.load(Relaxed);
         let free = word & (OWNER | READERS) == 0;
@@ -220,15 +222,18 @@ impl<'a, W: Word> Lock<'a, W> {
         .then_some(Reader(self.0))
     }
 
-    /// Waits for the owner found in `word`, or takes the lock from it. True: the word names this
-    /// call now, and no section of another call has any effect. False: look again.
+    /// Waits for the owner found in `word`, or takes the lock from it. True: the word now names
+    /// this call, and no section of another call will have an effect. False: load the word again.
     #[cold]
     #[inline(never)]
     fn take_over(self, word: usize, call: Call, patience: &mut Patience) -> Result<bool, Refused> {
         let is_own = word & OWNER == call.0;
-        if patience.met != word {
-            // Another owner than the one before: nobody keeps the lock for long.
-            *patience = Patience { met: word, turn: 0 };
+        if patience.seen != word {
+            // Another owner than before, so owners do release the lock: start counting again.
+            *patience = Patience {
+                seen: word,
+                turn: 0,
+            };
         }
         if !is_own && (patience.turn < W::PATIENCE || !W::can_restart_others()) {
             patience.turn += 1;
@@ -245,9 +250,9 @@ impl<'a, W: Word> Lock<'a, W> {
         {
             return Ok(false);
         }
-        // Until the kernel has restarted them, the former owner may still be in a section that has
-        // seen its own name. If the kernel refuses for good, the word keeps this call's name, and
-        // whoever comes next has to do the same, this call included.
+        // Until the kernel has restarted it, the former owner may be in a section that has already
+        // found its own name in the word. If the kernel keeps refusing, the word keeps this call's
+        // name, and the next call must restart sections again, even if it is this one.
         let mut turn = W::PATIENCE;
         while !W::restart_others() {
             if !W::wait(turn) {
@@ -260,33 +265,33 @@ impl<'a, W: Word> Lock<'a, W> {
 }
 
 impl<'a, W: Word> Owner<'a, W> {
-    /// For the sections: the word, what it must hold, and the thread's area.
+    /// The condition of sections: the word, the value that it must hold, and the thread's area.
     #[inline(always)]
     pub fn condition(&self) -> (&'a W, usize, W::Area) {
         (self.word, OURS | self.call.0, self.area)
     }
 
-    /// Gives the lock up.
+    /// Releases the lock.
     #[inline(always)]
     pub fn release(self) {
-        self.give_up(OURS);
+        self.release_as(OURS);
     }
 
-    /// Goes on into the kernel, without letting anybody between who could take the events that this
-    /// call has found to be too few. None if the lock was taken from it.
+    /// Becomes a reader in one step, so that no other call can take the ready events in between.
+    /// None if the lock was taken from this call.
     #[inline(always)]
     pub fn into_reader(self) -> Option<Reader<'a, W>> {
         let word = self.word;
-        self.give_up(OURS | 1).then_some(Reader(word))
+        self.release_as(OURS | 1).then_some(Reader(word))
     }
 
-    /// Leaves `value` in the word. An owner is alone: no reader enters meanwhile.
+    /// Stores `value` in the word if this call still owns the lock. While it does, the word has no
+    /// readers that `value` could overwrite.
     #[inline(always)]
-    fn give_up(self, value: usize) -> bool {
+    fn release_as(self, value: usize) -> bool {
         let (word, owned, area) = self.condition();
-        // Release: the head that this owner stored, and its reads of the ring, come before what the
-        // next owner, the kernel or a destroyer does. Pairs with the acquires in `try_own`, `own`
-        // and `enter`.
+        // Release pairs with the acquires in `try_own`, `own` and `enter`: the next owner and the
+        // kernel see this owner's head, and io_destroy() unmaps the ring after it was read.
         match word.store_if(area, owned, value) {
             Section::Done => true,
             Section::NotOwner => false,
@@ -298,7 +303,7 @@ impl<'a, W: Word> Owner<'a, W> {
 }
 
 impl<'a, W: Word> Reader<'a, W> {
-    /// Counts this thread in a word that never has an owner: see `Entry::bind`.
+    /// Counts this thread in a word that never has an owner: see `Entry::open`.
     pub fn unlisted(count: &'a W) -> Self {
         let mut word = count.load(Relaxed);
         while word & READERS != READERS {
@@ -310,21 +315,22 @@ impl<'a, W: Word> Reader<'a, W> {
         Reader(count)
     }
 
-    /// Whether no other thread is counted. A write, although nothing changes: whoever is counted
-    /// later sees what this thread did before.
+    /// Whether no other thread is counted. This is a write, although the value stays the same, so
+    /// that a thread that is counted later sees this thread's earlier stores.
     pub fn is_alone(&self) -> bool {
         self.0
             .compare_exchange(OURS | 1, OURS | 1, AcqRel, Relaxed)
             .is_ok()
     }
 
-    /// Takes this thread off again.
+    /// Stops counting this thread.
     pub fn leave(self) {
         let mut word = self.0.load(Relaxed);
-        // At its highest the count has lost count. At 0 this is a child forked meanwhile, whose
-        // word is new.
+        // At the highest value, the number of readers is no longer known. At 0, this is a child
+        // that was forked during the call, and its word was wiped.
         while word & READERS != READERS && word & READERS != 0 {
-            // Release: the kernel has stored the head. Pairs with the acquire in `try_own`.
+            // Release pairs with the acquires in `try_own` and `own`: an owner sees the head that
+            // the kernel stored.
             match self.0.compare_exchange(word, word - 1, Release, Relaxed) {
                 Ok(_) => return,
                 Err(now) => word = now,
@@ -332,6 +338,6 @@ impl<'a, W: Word> Reader<'a, W> {
         }
     }
 
-    /// Stays counted for good, so that the ring is the kernel's.
-    pub fn stay(self) {}
+    /// Leaves this thread counted for ever, so that the kernel delivers all events of the ring.
+    pub fn leak(self) {}
 }

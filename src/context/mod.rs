@@ -1,14 +1,13 @@
-//! Contexts: which engine serves a handle, and what the ring in this process's memory answers
-//! before the engine is asked. This is the one place where that is decided; the C functions hand
-//! every call on to the functions below.
+//! Contexts: which engine serves a handle, and whether ready events are copied from the ring
+//! without entering the kernel. The C functions pass every call to the functions below; all these
+//! decisions are made here.
 //!
-//! The ring answers for contexts that this library set up and that are still listed
-//! (`getevents.rs`, `registry.rs`). For any other handle the engine is asked: for a context that
-//! the program created with the raw system call, a ring moved by `mremap(2)`, a context that was
-//! destroyed, or a number that never was one. A handle may be anything at all.
+//! Events are copied from the ring of contexts that are listed in the registry (`getevents.rs`,
+//! `registry.rs`). Calls for other handles go to the engine: for a context that the program created
+//! with the raw system call, a ring moved by `mremap(2)`, a destroyed context, or any other number.
 //!
-//! The engine is the kernel's AIO, unless the environment allows another (`settings.rs`); then the
-//! handle is looked up.
+//! The engine is kernel AIO, unless the environment allows another one (`settings.rs`); then the
+//! handle is looked up in the engines' table.
 
 mod entry;
 mod getevents;
@@ -22,22 +21,22 @@ use crate::errno::{into_c, Errno, Result};
 use crate::settings;
 use crate::sys::restartable;
 use crate::timeout::Timeout;
-pub use getevents::{getevents, getevents_beside_others};
+pub use getevents::{getevents, getevents_slow};
 use libc::{c_int, c_long};
 use lock::Call;
 
-/// Makes a context, and writes its handle to `*ctxp`.
+/// Creates a context, and writes its handle to `*ctxp`.
 ///
 /// # Safety
-/// `ctxp` may be any address; if it is writable, the caller lets it be written.
+/// `ctxp` may be any address. If it is writable, it may be written.
 pub unsafe fn set_up(maxevents: c_int, ctxp: *mut io_context_t) -> Result {
     registry::load();
     // SAFETY: the same contract.
     let rung = unsafe { engine::set_up(settings::engine(), maxevents, ctxp) }?;
-    // Not one whose events are in two places.
+    // A short ring is not listed, because some of its events are in the library's memory.
     if rung != Rung::ShortRing {
-        // SAFETY: the handle has just been written there.
-        let address = unsafe { engine::handle_at(ctxp) } as usize;
+        // SAFETY: `set_up` has just written the handle there.
+        let address = unsafe { engine::read_handle(ctxp) } as usize;
         if address != 0 {
             registry::add(address, this_call());
         }
@@ -45,11 +44,11 @@ pub unsafe fn set_up(maxevents: c_int, ctxp: *mut io_context_t) -> Result {
     Ok(0)
 }
 
-/// Queues requests. The answer is in libaio's convention: the slow path is then a tail call, and
-/// the usual one is the system call and two instructions.
+/// Submits requests. Returns a negated error number, so that the slow path is a tail call and the
+/// fast path is the system call and two instructions.
 ///
 /// # Safety
-/// The pointers may be anything; buffers of accepted requests belong to the engine until their
+/// The pointers may have any value. Buffers of accepted requests belong to the engine until their
 /// events arrive.
 #[inline(always)]
 pub unsafe fn submit(ctx: io_context_t, nr: c_long, iocbs: *mut *mut iocb) -> c_int {
@@ -57,7 +56,7 @@ pub unsafe fn submit(ctx: io_context_t, nr: c_long, iocbs: *mut *mut iocb) -> c_
     unsafe {
         match settings::is_kernel_only() {
             true => into_c(KernelAio.submit(ctx, nr, iocbs)),
-            false => submit_to_server(ctx, nr, iocbs),
+            false => submit_to_engine(ctx, nr, iocbs),
         }
     }
 }
@@ -66,53 +65,53 @@ pub unsafe fn submit(ctx: io_context_t, nr: c_long, iocbs: *mut *mut iocb) -> c_
 /// As [`submit`].
 #[cold]
 #[inline(never)]
-unsafe fn submit_to_server(ctx: io_context_t, nr: c_long, iocbs: *mut *mut iocb) -> c_int {
+unsafe fn submit_to_engine(ctx: io_context_t, nr: c_long, iocbs: *mut *mut iocb) -> c_int {
     // SAFETY: the same contract.
-    into_c(unsafe { server_of(ctx).submit(ctx, nr, iocbs) })
+    into_c(unsafe { engine_of(ctx).submit(ctx, nr, iocbs) })
 }
 
-/// Waits for events of a context that the kernel may not serve.
+/// Waits for events of a context that any engine may serve.
 ///
 /// # Safety
 /// As [`Engine::wait`].
 #[cold]
 #[inline(never)]
-unsafe fn wait_for_server<T: Timeout + GetEvents>(wanted: &Wanted<T>) -> Result {
+unsafe fn wait_in_engine<T: Timeout + GetEvents>(wanted: &Wanted<T>) -> Result {
     // SAFETY: the same contract.
-    unsafe { server_of(wanted.ctx).wait(wanted) }
+    unsafe { engine_of(wanted.ctx).wait(wanted) }
 }
 
 #[inline(never)]
-fn server_of(ctx: io_context_t) -> Server {
+fn engine_of(ctx: io_context_t) -> Server {
     Server::of(settings::engine(), ctx)
 }
 
-/// Asks for a request in flight to be cancelled.
+/// Cancels a request in flight.
 ///
 /// # Safety
-/// The pointers may be anything.
+/// The pointers may have any value. If `event` is writable, it may be written.
 pub unsafe fn cancel(ctx: io_context_t, iocb: *mut iocb, event: *mut io_event) -> Result {
     // SAFETY: the same contract.
     unsafe {
         match settings::is_kernel_only() {
             true => KernelAio.cancel(ctx, iocb, event),
-            false => server_of(ctx).cancel(ctx, iocb, event),
+            false => engine_of(ctx).cancel(ctx, iocb, event),
         }
     }
 }
 
-/// Destroys a context, after everything in flight has completed. Threads that wait for its events
-/// get them, or `EINVAL`.
+/// Destroys a context after all requests in flight have completed. Threads that wait for events
+/// return with the events that they have, or with `EINVAL`.
 ///
 /// # Safety
-/// Buffers of requests in flight are the kernel's until this returns.
+/// Buffers of requests in flight belong to the engine until this returns.
 pub unsafe fn destroy(ctx: io_context_t) -> Result {
     let address = ctx as usize;
     // SAFETY: the same contract.
     let destroy = || unsafe {
         match settings::is_kernel_only() {
             true => KernelAio.destroy(ctx),
-            false => server_of(ctx).destroy(ctx),
+            false => engine_of(ctx).destroy(ctx),
         }
     };
     let Some(entry) = registry::find(address) else {
@@ -122,21 +121,21 @@ pub unsafe fn destroy(ctx: io_context_t) -> Result {
     let answer = match entry.enter(address, this_call()) {
         Ok(Some(reader)) => {
             let answer = destroy();
-            // Another thread had destroyed the ring already, and this call a later one at the same
-            // address, which was listed meanwhile.
+            // Another thread had already destroyed the ring. This call has destroyed a later ring
+            // at the same address, which was listed in the meantime.
             if answer.is_ok() && !retired {
                 entry.retire(address);
             }
             reader.leave();
             answer
         }
-        // Destroyed by another thread, and the entry is another ring's.
+        // Another thread has destroyed the ring, and the entry belongs to another one.
         Ok(None) => return Err(Errno::EINVAL),
-        // An owner that does not give the lock up: as the original does, without asking.
+        // An owner does not release the lock. Destroy without the lock, as the original does.
         Err(_) => destroy(),
     };
-    // After EINVAL there is no such context; after any other error, which only a sandbox gives,
-    // there is.
+    // EINVAL means that there is no such context. Other errors come only from sandboxes, and the
+    // context still exists.
     if retired && !matches!(answer, Ok(_) | Err(Errno::EINVAL)) {
         entry.reinstate(address);
     }

@@ -1,12 +1,12 @@
-//! The registry of the contexts that this library set up: a fixed table, so that neither memory nor
-//! a lock is ever needed and it can be read from a signal handler.
+//! The registry of the contexts that were created through this library. It is a fixed table, so it
+//! needs no memory allocation and no lock, and can be used in a signal handler.
 //!
-//! A handle belongs to one set of eight by its page number. A context that finds its set full is
-//! not listed, and served by the kernel alone.
+//! The handle's page number selects a set of eight entries. A context whose set is full is not
+//! listed, and the kernel delivers all its events.
 //!
-//! The two words of an entry (see `entry.rs`) are far apart, for `fork`. The slots are copied. The
-//! locks are in pages that the kernel wipes in the child: there nothing is its own until its own
-//! `io_setup`. After `vfork` the child has the parent's own, as it should.
+//! The two words of an entry (see `entry.rs`) are in different pages, because of `fork`. The slots
+//! are copied to the child. The locks are in pages that the kernel wipes there, so no lock belongs
+//! to the child until its own `io_setup`. After `vfork`, the child shares the parent's locks.
 
 use super::entry::Entry;
 use super::lock::{Call, Lock, Owner, Reader, Word};
@@ -27,15 +27,15 @@ const SETS: usize = 512;
 #[repr(align(64))]
 struct Set([AtomicUsize; WAYS]);
 
-/// Alone on its pages, of whatever size, because the kernel wipes whole ones: 4 KiB on some
-/// machines, up to 64 KiB on the others.
+/// Aligned to the largest page that the CPU's kernels may have, because the kernel wipes whole
+/// pages.
 #[cfg_attr(pages_of_4_kib, repr(align(4096)))]
 #[cfg_attr(not(pages_of_4_kib), repr(align(65536)))]
 struct Pages {
     locks: [Set; SETS],
-    /// For each set, the threads in the kernel with a handle that is not listed.
+    /// For each set, the number of threads in the kernel with an unlisted handle.
     unlisted: [AtomicUsize; SETS],
-    /// For each set, whether a thread is listing a ring.
+    /// For each set, 1 while a thread lists a ring.
     listing: [AtomicUsize; SETS],
 }
 
@@ -47,7 +47,7 @@ const EMPTY: [Set; SETS] = {
     const SET: Set = Set([ZERO; WAYS]);
     [SET; SETS]
 };
-// The build script reads these two from the CPU's file.
+// The build script must have found the constants in the CPU's file.
 const _: () = assert!(arch::REAPS || !cfg!(reaps_in_user_space));
 const _: () = assert!((arch::LARGEST_PAGE == 4096) == cfg!(pages_of_4_kib));
 const _: () = assert!(core::mem::align_of::<Pages>() >= arch::LARGEST_PAGE);
@@ -71,9 +71,9 @@ pub type Listed = Entry<'static, AtomicUsize>;
 
 impl Word for AtomicUsize {
     type Area = Area;
-    /// A few microseconds; an owner that is not interrupted needs less for a hundred events. With
-    /// 20 looks, single takes beside threads of low priority lasted 4 ms; with 400, a SCHED_FIFO
-    /// thread's takes lasted longer (docs/benchmarks.md, "Tails").
+    /// A few microseconds; an owner that is not interrupted takes a hundred events in less. With
+    /// 20, some reaps next to low-priority threads took 4 ms; with 400, reaps of a SCHED_FIFO
+    /// thread took longer (docs/benchmarks.md, "Tails").
     const PATIENCE: u32 = 100;
     #[inline(always)]
     fn load(&self, order: Ordering) -> usize {
@@ -101,7 +101,7 @@ impl Word for AtomicUsize {
         if WITHOUT_LOCK {
             return Section::Done;
         }
-        // SAFETY: the word is a lock; others change it from `owned` by compare-and-exchange alone.
+        // SAFETY: the word is a lock, which other threads change only by compare-and-exchange.
         unsafe { restartable::store(area, self.as_ptr(), owned, value) }
     }
     fn can_restart_others() -> bool {
@@ -110,8 +110,8 @@ impl Word for AtomicUsize {
     fn restart_others() -> bool {
         restartable::restart_others()
     }
-    /// Spins, then, if sections cannot be restarted, sleeps: 50 µs, later 1 ms, in all 100 ms. An
-    /// owner that was preempted may have a lower priority than this thread, so it does not yield.
+    /// Spins; then, if sections cannot be restarted, sleeps for 50 µs to 1 ms at a time, 100 ms in
+    /// all. It does not yield, because a preempted owner may have a lower priority.
     fn wait(turn: u32) -> bool {
         match turn.checked_sub(Self::PATIENCE) {
             None => core::hint::spin_loop(),
@@ -166,12 +166,12 @@ impl Sections for Owner<'_, AtomicUsize> {
 
 #[inline(always)]
 fn set_of(address: usize) -> usize {
-    // Rings are page-aligned and some pages long, so neighbours differ in the low page bits.
+    // Rings are page-aligned and a few pages long, so adjacent rings differ in the low page bits.
     let page = address >> 12;
     (page ^ (page >> 9)) % SETS
 }
 
-/// The entries that a ring at this address may have.
+/// The entries of the set that an address belongs to.
 #[inline(always)]
 fn entries(address: usize) -> impl Iterator<Item = Listed> {
     let set = set_of(address);
@@ -182,18 +182,18 @@ fn entries(address: usize) -> impl Iterator<Item = Listed> {
     })
 }
 
-/// The entry that a ring at this address has or, in a forked child, had in the parent.
+/// The entry of a ring. In a forked child, this may be the entry of a ring of the parent's.
 #[inline(never)]
 fn entry_at(address: usize) -> Option<Listed> {
     entries(address).find(|entry| address != 0 && entry.belongs_to(address))
 }
 
-/// The entry of a ring that this process set up by this library, destroyed meanwhile or not.
+/// The entry of a ring that this process created through this library, retired or not.
 pub fn find(address: usize) -> Option<Listed> {
     entry_at(address).filter(|entry| entry.lock.is_ours())
 }
 
-/// The same for the one caller for whom a call would be too slow: it is eight comparisons long.
+/// The same, inlined, for the fast path: eight comparisons.
 #[inline(always)]
 pub fn find_inline(address: usize) -> Option<Listed> {
     entries(address)
@@ -201,8 +201,8 @@ pub fn find_inline(address: usize) -> Option<Listed> {
         .filter(|entry| entry.lock.is_ours())
 }
 
-/// The entry, or if there is none, this thread counted among those that enter the kernel with a
-/// handle that is not listed.
+/// The entry. If there is none, counts this thread among those in the kernel with an unlisted
+/// handle.
 #[inline(never)]
 pub fn find_or_count(address: usize) -> Result<Listed, Reader<'static, AtomicUsize>> {
     if let Some(entry) = find(address) {
@@ -223,15 +223,15 @@ pub fn was_of_parent(address: usize) -> bool {
     entry_at(address).is_some_and(|entry| entry.is_live(address) && !entry.lock.is_ours())
 }
 
-/// Lists a ring that the kernel has just made, at an address that is not 0.
+/// Lists a ring that was just created, at an address that is not 0.
 pub fn add(address: usize, call: Call) {
     if !is_wiped_by_fork() {
         return;
     }
     let set = set_of(address);
-    // One at a time, or one ring could get two entries: another thread may destroy this ring and
-    // set up the next one at its address meanwhile. That one is not listed then; nobody waits here.
-    // If this thread never comes back, no ring is listed in this set any more.
+    // One thread at a time. Otherwise, if another thread destroys this ring now and creates the
+    // next one at the same address, that ring could get two entries. The second thread does not
+    // wait; its ring is not listed. If this thread never finishes, the set lists no more rings.
     let listing = &WIPED.listing[set];
     if listing
         .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
@@ -245,15 +245,15 @@ pub fn add(address: usize, call: Call) {
     listing.store(0, Ordering::Release);
 }
 
-/// Reads the settings, if this is another library's constructor, before our own.
+/// Initialises the library if another library's constructor calls it before our constructor runs.
 pub fn load() {
-    // Relaxed: whatever a thread finds here it would find by itself.
+    // Relaxed: `initialise` has the same result in every thread.
     if STATE.load(Ordering::Relaxed) == UNKNOWN {
-        decide(core::ptr::null());
+        initialise(core::ptr::null());
     }
 }
 
-/// Whether contexts are listed: only if a forked child is sure to find their locks wiped.
+/// Whether contexts are listed: only if the locks are certain to be zero in a forked child.
 fn is_wiped_by_fork() -> bool {
     STATE.load(Ordering::Relaxed) == WIPED_BY_FORK
 }
@@ -263,16 +263,16 @@ const UNKNOWN: u8 = 0;
 const WIPED_BY_FORK: u8 = 1;
 const REFUSED: u8 = 2;
 
-/// Only constructors come here: our own, with what it was given, and others that call io_setup.
-fn decide(given: Environment) {
-    // SAFETY: constructors do not change the environment under each other.
+/// Called only by constructors: our own, with its third argument, and others that call io_setup.
+fn initialise(given: Environment) {
+    // SAFETY: constructors run one after another, so none changes the environment meanwhile.
     if unsafe { settings::read_engine(given) } != Mode::Kernel {
         engine::prepare();
     }
     let wiped = memory::wipe_on_fork(&WIPED);
     #[cfg(reaps_in_user_space)]
     {
-        // SAFETY: constructors do not change the environment under each other.
+        // SAFETY: as above.
         let may = unsafe { settings::may_reap_in_user_space(given) };
         restartable::enable(wiped && may && !valgrind::is_running());
     }
@@ -280,14 +280,14 @@ fn decide(given: Environment) {
     STATE.store(state, Ordering::Relaxed);
 }
 
-/// Run by the dynamic linker or the start files, when no program has begun to restrict itself yet:
-/// a filter that it loads later, and that kills for what is not on its list, was made for the
-/// original and may not know the calls. And no thread changes the environment yet.
+/// The constructor. It runs before the program can load a filter of system calls, which may not
+/// allow the calls made here, because it was written for the original. No thread changes the
+/// environment yet.
 extern "C" fn when_loaded(_: c_int, _: *const *const c_char, given: Environment) {
-    // Once more after another constructor's io_setup, for which the environment may not have been
-    // there yet.
+    // Again after another constructor's io_setup, because the environment may not have been set
+    // then.
     if STATE.load(Ordering::Relaxed) != REFUSED {
-        decide(given);
+        initialise(given);
     }
 }
 

@@ -1,13 +1,14 @@
-//! The events of a context that this library serves: room for them, their order, and the threads
-//! that wait for them. It takes the place of `ctx_lock`, `reqs_available` and the wait queue in the
-//! kernel's `fs/aio.c`.
+//! The lock for the events of a context that this library serves, the room for them, and the
+//! threads that wait for them: `ctx_lock`, `reqs_available` and the wait queue in the kernel's
+//! `fs/aio.c`.
 //!
-//! Five words. A thread that holds the lock has blocked its signals, so it neither leaves by a jump
-//! nor meets itself in a handler; it holds the lock for some tens of nanoseconds. Events
-//! may be taken meanwhile by an owner of the ring's entry (`context/lock.rs`), which moves the head
-//! without this lock: that only makes room. So the tail stays where it is under this lock, and only
-//! then head and tail say how many events are unread: without it, others may fill the ring between
-//! one look and the next, and a full ring would look like an empty one.
+//! A thread that holds the lock has blocked its signals, so it cannot leave by a jump, and no
+//! signal handler in it waits for its own thread. It holds the lock for some tens of nanoseconds.
+//!
+//! The owner of the ring's entry (`context/lock.rs`) may take events, and move the head, without
+//! this lock. That only makes room. The tail moves only under this lock, so the number of unread
+//! events must be computed under it: otherwise other threads could fill the ring between the loads
+//! of head and tail, and a full ring would look empty.
 //!
 //! Generic over its words: `tests/events_model.rs` runs this file through all interleavings.
 
@@ -21,7 +22,7 @@ pub trait Word {
     fn store(&self, value: u32, order: Ordering);
     fn swap(&self, value: u32, order: Ordering) -> u32;
     fn add(&self, value: u32, order: Ordering) -> u32;
-    /// Adds 1 if the word is less than `limit`. Whether it was. Relaxed.
+    /// Adds 1 if the word is less than `limit`. Returns whether it was. Relaxed.
     fn add_below(&self, limit: u32) -> bool;
     fn compare_exchange(
         &self,
@@ -30,7 +31,7 @@ pub trait Word {
         success: Ordering,
         failure: Ordering,
     ) -> Result<u32, u32>;
-    /// Sleeps while the word holds `value`; may wake for no reason.
+    /// Sleeps while the word holds `value`. May return early.
     fn sleep(&self, value: u32);
     fn wake_one(&self);
     fn wake_all(&self);
@@ -38,31 +39,32 @@ pub trait Word {
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
-/// Held, and others sleep.
-const WANTED: u32 = 2;
+/// Held, and other threads may sleep.
+const CONTENDED: u32 = 2;
 
-/// Nobody waits.
+/// No thread waits.
 const NONE: u32 = u32::MAX;
-/// The context is being destroyed: nobody is to wait any more.
+/// The context is being destroyed, so no thread may start to wait.
 const CLOSED: u32 = u32::MAX - 1;
 
+/// The five words of a context.
 pub struct Events<'a, W> {
-    /// A mutex: [`FREE`], [`HELD`] or [`WANTED`].
+    /// A mutex: [`FREE`], [`HELD`] or [`CONTENDED`].
     pub lock: &'a W,
-    /// Requests that have room for an event: those being carried out, and those in `added`.
+    /// The number of requests that have reserved room: those being carried out, and `added`.
     pub outstanding: &'a W,
-    /// Of these, how many have had their event added. It may have been taken: that is found out
-    /// when the room is used up. Changed under the lock.
+    /// The number of events added, including those that were taken since the last refill. Changed
+    /// under the lock.
     pub added: &'a W,
-    /// One less than the number of events that the least demanding waiter needs; or [`NONE`], or
-    /// [`CLOSED`]. That waiter may have left by a jump: then a wake-up finds nobody.
+    /// The smallest number of events that a waiter needs, minus 1; or [`NONE`] or [`CLOSED`]. If
+    /// that waiter has left by a jump, a wake-up has no effect.
     pub needed: &'a W,
-    /// Changes whenever waiters are woken.
+    /// Incremented whenever waiters are woken. They sleep on this word.
     pub changed: &'a W,
 }
 
 impl<W: Word> Events<'_, W> {
-    /// For a new context, before any other thread knows it.
+    /// Initialises the words of a new context, before any other thread uses it.
     pub fn start(&self) {
         self.lock.store(FREE, Relaxed);
         self.outstanding.store(0, Relaxed);
@@ -70,40 +72,44 @@ impl<W: Word> Events<'_, W> {
         self.needed.store(NONE, Relaxed);
     }
 
-    /// Takes room for one event, if fewer than `capacity` are unread or expected.
+    /// Reserves room for one event. False if `capacity` events are unread or in flight. `unread`
+    /// counts the unread events.
     #[inline(always)]
     pub fn reserve(&self, capacity: u32, unread: impl FnOnce() -> u32) -> bool {
-        self.outstanding.add_below(capacity) || self.reserve_what_was_taken(capacity, unread)
+        self.outstanding.add_below(capacity) || self.refill_and_reserve(capacity, unread)
     }
 
-    /// `user_refill_reqs_available` in `fs/aio.c`.
+    /// Frees the room of events that were taken, then reserves. `user_refill_reqs_available` in
+    /// `fs/aio.c`.
     #[cold]
     #[inline(never)]
-    fn reserve_what_was_taken(&self, capacity: u32, unread: impl FnOnce() -> u32) -> bool {
+    fn refill_and_reserve(&self, capacity: u32, unread: impl FnOnce() -> u32) -> bool {
         self.acquire();
-        // A program that moves the head by itself may leave it anywhere.
+        // Saturating, because a program may store any value in the head.
         let added = self.added.load(Relaxed);
         let taken = added.saturating_sub(unread());
         self.added.store(added - taken, Relaxed);
-        // Relaxed: who uses the room comes to the lock later, and so sees that the slot was read.
+        // Relaxed: a thread that uses the room acquires the lock before it writes the slot, and so
+        // sees that the slot was read.
         self.outstanding.add(taken.wrapping_neg(), Relaxed);
         let has_room = self.outstanding.add_below(capacity);
         self.release();
         has_room
     }
 
-    /// Gives the room back: the request was refused.
-    pub fn give_back(&self) {
+    /// Frees reserved room, because the request was refused.
+    pub fn unreserve(&self) {
         self.outstanding.add(u32::MAX, Relaxed);
     }
 
-    /// Adds an event, for which room was reserved. `put` says how many are unread then.
+    /// Adds an event, for which room was reserved. `put` stores it, and returns the number of
+    /// unread events.
     pub fn append(&self, put: impl FnOnce() -> u32) {
         self.acquire();
         let unread = put();
         self.added
             .store(self.added.load(Relaxed).wrapping_add(1), Relaxed);
-        // Nobody has as many as `NONE` and `CLOSED` say.
+        // False for `NONE` and `CLOSED`, which are larger than any number of events.
         let wakes = unread > self.needed.load(Relaxed);
         if wakes {
             self.needed.store(NONE, Relaxed);
@@ -115,7 +121,7 @@ impl<W: Word> Events<'_, W> {
         }
     }
 
-    /// Takes events, apart from others that do so here.
+    /// Runs `take` under the lock.
     pub fn take<T>(&self, take: impl FnOnce() -> T) -> T {
         self.acquire();
         let taken = take();
@@ -123,11 +129,12 @@ impl<W: Word> Events<'_, W> {
         taken
     }
 
-    /// Says that this thread is going to wait until `needed` events, at least one, are unread. The
-    /// value of `changed` to sleep on; None if they are there, or the context is being destroyed.
-    pub fn expect(&self, needed: u32, unread: impl FnOnce() -> u32) -> Option<u32> {
+    /// Registers that this thread waits until `needed` events, at least one, are unread. Returns
+    /// the value of `changed` to sleep on. None if so many are unread, or the context is being
+    /// destroyed.
+    pub fn prepare_to_wait(&self, needed: u32, unread: impl FnOnce() -> u32) -> Option<u32> {
         self.acquire();
-        // Under the lock: an event that is added later finds what is written here.
+        // Under the lock, so that every later `append` sees `needed`.
         let least = self.needed.load(Relaxed);
         let value = (unread() < needed && least != CLOSED).then(|| {
             self.needed.store(least.min(needed - 1), Relaxed);
@@ -137,8 +144,8 @@ impl<W: Word> Events<'_, W> {
         value
     }
 
-    /// Wakes all who wait, and lets nobody wait any more: the context is being destroyed. A thread
-    /// that came in before, and has not said yet that it waits, finds the mark.
+    /// Wakes all waiters, because the context is being destroyed. A thread that calls
+    /// `prepare_to_wait` later finds [`CLOSED`], and does not wait.
     pub fn close(&self) {
         self.acquire();
         self.needed.store(CLOSED, Relaxed);
@@ -155,22 +162,22 @@ impl<W: Word> Events<'_, W> {
         {
             return;
         }
-        self.acquire_from_others();
+        self.acquire_contended();
     }
 
     #[cold]
     #[inline(never)]
-    fn acquire_from_others(&self) {
-        // Whoever has slept cannot know whether others still do.
-        while self.lock.swap(WANTED, Acquire) != FREE {
-            self.lock.sleep(WANTED);
+    fn acquire_contended(&self) {
+        // CONTENDED even if it succeeds, because other threads may still sleep.
+        while self.lock.swap(CONTENDED, Acquire) != FREE {
+            self.lock.sleep(CONTENDED);
         }
     }
 
     #[inline(never)]
     fn release(&self) {
-        // Pairs with the acquires above.
-        if self.lock.swap(FREE, Release) == WANTED {
+        // Release pairs with the acquires above: the next holder sees this one's stores.
+        if self.lock.swap(FREE, Release) == CONTENDED {
             self.lock.wake_one();
         }
     }

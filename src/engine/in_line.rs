@@ -14,6 +14,7 @@ use crate::sys::memory;
 use crate::sys::user_memory::Proven;
 use crate::timeout::Timeout;
 use core::mem::size_of;
+use core::sync::atomic::{fence, Ordering};
 use libc::{c_int, c_long};
 
 /// The most that the kernel takes: 0x10000000 bytes of events, after doubling.
@@ -40,7 +41,7 @@ pub fn map_ring(maxevents: u32) -> core::result::Result<(usize, usize, u32), Err
     let page = machine::page_size();
     let (length, slots) = aio_ring::size_for(maxevents, machine::cpus(), page);
     let address = memory::map(length)?;
-    memory::name(address, length, c"libaio-rs events");
+    memory::name_and_wipe_on_fork(address, length, c"libaio-rs events");
     // SAFETY: new pages, of that length.
     unsafe { Memory::start(address, slots) };
     Ok((address, length, slots))
@@ -78,6 +79,8 @@ impl Engine for InLine {
             }
             return Err(Errno::EAGAIN); // as if the limit were reached
         }
+        // Another thread that finds the handle there finds the context in the table.
+        fence(Ordering::Release);
         // SAFETY: writable.
         unsafe { ctxp.write_unaligned(address as io_context_t) };
         Ok(0)

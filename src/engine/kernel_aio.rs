@@ -1,4 +1,4 @@
-//! Kernel AIO: each verb is the system call of its name.
+//! Kernel AIO: each operation is one system call.
 
 use super::{Engine, Wanted};
 use crate::abi::{io_context_t, io_event, iocb};
@@ -9,7 +9,7 @@ use crate::timeout::{timespec, Timeout};
 use core::ptr::null_mut;
 use libc::{c_int, c_long};
 
-/// The engine that the library is a library for.
+/// Kernel AIO.
 #[derive(Clone, Copy)]
 pub struct KernelAio;
 
@@ -45,12 +45,13 @@ impl Engine for KernelAio {
     }
 }
 
-/// Whether an error comes from a kernel without AIO, or from a sandbox that refuses all of it. A
-/// sandbox may refuse one call alone, and kernel AIO itself says EPERM of priorities and flags.
+/// Whether an error means that the kernel has no AIO, or that a sandbox refuses all of it. A test
+/// call decides, because a sandbox may refuse only one call, and kernel AIO itself returns EPERM
+/// for some priorities and flags.
 pub fn is_refused(error: Errno) -> bool {
-    // SAFETY: the kernel answers EFAULT before it makes anything.
-    let answer = || unsafe { aio::io_setup(0, null_mut()) };
-    matches!(error, Errno::ENOSYS | Errno::EPERM) && answer() == Err(error)
+    // SAFETY: the kernel returns EFAULT and creates nothing.
+    let test = || unsafe { aio::io_setup(0, null_mut()) };
+    matches!(error, Errno::ENOSYS | Errno::EPERM) && test() == Err(error)
 }
 
 /// A form of the timeout, and the system calls that take it.

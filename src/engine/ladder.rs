@@ -1,14 +1,14 @@
-//! Who serves a new context: the kernel, if it does; what comes after that is a ladder.
+//! Chooses the engine of a new context. It tries these rungs in order:
 //!
-//! 1. The kernel's context, as asked for.
-//! 2. After EAGAIN, the same ring for a smaller count. The kernel charges the count that was asked
-//!    for to `fs.aio-max-nr`, but builds a ring for at least four requests for each possible CPU,
-//!    in whole pages. Two contexts with the same number of slots differ in nothing but that count.
-//! 3. A smaller ring, `short_ring.rs`.
-//! 4. No ring of the kernel's, `in_line.rs`.
+//! 1. The kernel's context, for the requested count.
+//! 2. After EAGAIN, a kernel context for a smaller count with the same ring. The kernel charges the
+//!    count to `fs.aio-max-nr`, but builds the ring for at least four requests per possible CPU, in
+//!    whole pages. Contexts with the same number of slots differ only in the charge.
+//! 3. A kernel context with a smaller ring, `short_ring.rs`.
+//! 4. A context without the kernel, `in_line.rs`.
 //!
-//! Programs that create contexts through this library and then take events by the raw system call
-//! never get the last two, because that call does not see what this library serves.
+//! Programs that create contexts through this library but reap with the raw system call never get
+//! rungs 3 and 4, because that call does not see the library's events.
 
 use super::in_line::{check_count, InLine};
 use super::{machine, served, short_ring};
@@ -22,19 +22,20 @@ use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use libc::c_int;
 
-/// Which rung serves a new context.
+/// The rung that a new context got.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Rung {
-    AsAsked = 1,
+    AsRequested = 1,
     SmallerCount,
     ShortRing,
     InLine,
 }
 
-/// Programs that create contexts through the library, and take events by the raw system call.
-const TAKE_BY_THEMSELVES: [&[u8]; 2] = [b"mariadbd", b"mariadb-backup"];
+/// The names of programs that create contexts through the library but reap with the raw system
+/// call.
+const RAW_REAPERS: [&[u8]; 2] = [b"mariadbd", b"mariadb-backup"];
 
-/// Makes a context, and says which rung serves it.
+/// Creates a context. Returns the rung that it got.
 ///
 /// # Safety
 /// As [`Engine::set_up`].
@@ -44,12 +45,13 @@ pub unsafe fn set_up(
     ctxp: *mut io_context_t,
 ) -> core::result::Result<Rung, Errno> {
     let mut granted = maxevents;
-    let mut first = None;
+    let mut first_error = None;
     // SAFETY: the same contract.
-    let answer = unsafe { climb(mode, maxevents, ctxp, &mut granted, &mut first) };
+    let answer = unsafe { try_rungs(mode, maxevents, ctxp, &mut granted, &mut first_error) };
     let (rung, error, handle) = match answer {
-        // SAFETY: it was just written.
-        Ok(rung) => (rung as c_int, first, unsafe { handle_at(ctxp) } as usize),
+        // SAFETY: the handle has just been written there.
+        Ok(rung) => (rung as c_int, first_error, unsafe { read_handle(ctxp) }
+            as usize),
         Err(error) => (0, Some(error), 0),
     };
     let number = error.map_or(0, |error| crate::errno::into_c(Err(error)));
@@ -57,10 +59,12 @@ pub unsafe fn set_up(
     answer
 }
 
+/// Reads the handle after a successful io_setup().
+///
 /// # Safety
-/// The caller has just written there.
-pub unsafe fn handle_at(ctxp: *mut io_context_t) -> io_context_t {
-    // A sandbox may answer 0 without making the call; then the address was never looked at.
+/// The call must have written `*ctxp`, or `ctxp` must be invalid.
+pub unsafe fn read_handle(ctxp: *mut io_context_t) -> io_context_t {
+    // A sandbox may return 0 without making the call, so the kernel has not checked the address.
     if !crate::address::is_plausible(ctxp) {
         return core::ptr::null_mut();
     }
@@ -68,34 +72,38 @@ pub unsafe fn handle_at(ctxp: *mut io_context_t) -> io_context_t {
     unsafe { ctxp.read_unaligned() }
 }
 
+/// Tries the rungs in order. `granted` is set to the count that the kernel granted, `first_error`
+/// to the kernel's first error.
+///
 /// # Safety
 /// As [`Engine::set_up`].
-unsafe fn climb(
+unsafe fn try_rungs(
     mode: Mode,
     maxevents: c_int,
     ctxp: *mut io_context_t,
     granted: &mut c_int,
-    first: &mut Option<Errno>,
+    first_error: &mut Option<Errno>,
 ) -> core::result::Result<Rung, Errno> {
     if mode != Mode::InLine {
         // SAFETY: the same contract.
         let error = match unsafe { KernelAio.set_up(maxevents, ctxp) } {
             Ok(_) => {
                 // SAFETY: the kernel has just written there.
-                forget(mode, unsafe { handle_at(ctxp) });
-                return Ok(Rung::AsAsked);
+                remove_stale_entry(mode, unsafe { read_handle(ctxp) });
+                return Ok(Rung::AsRequested);
             }
             Err(error) if mode == Mode::Kernel => return Err(error),
             Err(error) => error,
         };
-        *first = Some(error);
+        *first_error = Some(error);
         match error {
             Errno::EAGAIN => {
-                // A sandbox may say so before the arguments are checked; the last rung does that.
+                // A sandbox may return EAGAIN without checking the count. If the count is invalid,
+                // rung 4 returns the error.
                 // SAFETY: the same contract.
                 let rung = check_count(maxevents)
                     .ok()
-                    .and_then(|asked| unsafe { smaller(asked, ctxp, granted) });
+                    .and_then(|requested| unsafe { try_smaller_counts(requested, ctxp, granted) });
                 if let Some(rung) = rung {
                     return Ok(rung);
                 }
@@ -104,28 +112,32 @@ unsafe fn climb(
             _ => return Err(error),
         }
     }
-    if takes_by_itself() {
-        return Err(first.unwrap_or(Errno::ENOSYS));
+    if is_raw_reaper() {
+        return Err(first_error.unwrap_or(Errno::ENOSYS));
     }
     *granted = 0;
     // SAFETY: the same contract.
     unsafe { InLine(None).set_up(maxevents, ctxp) }.map(|_| Rung::InLine)
 }
 
-/// The second and third rung, after EAGAIN.
+/// Rungs 2 and 3, after EAGAIN.
 ///
 /// # Safety
 /// As [`Engine::set_up`]; the kernel has read `*ctxp`, and found 0.
-unsafe fn smaller(asked: u32, ctxp: *mut io_context_t, granted: &mut c_int) -> Option<Rung> {
-    let mut count = least_with_ring_of(asked);
+unsafe fn try_smaller_counts(
+    requested: u32,
+    ctxp: *mut io_context_t,
+    granted: &mut c_int,
+) -> Option<Rung> {
+    let mut count = smallest_with_same_ring(requested);
     let mut most = None;
     loop {
-        // The first is what the kernel has just refused, if none is less.
-        if count < asked {
+        // If no smaller count has the same ring, the kernel has just refused this one.
+        if count < requested {
             // SAFETY: the same contract.
             match unsafe { KernelAio.set_up(count as c_int, ctxp) } {
                 // SAFETY: the kernel has just written there.
-                Ok(_) => return unsafe { settle(asked, count, ctxp, granted) },
+                Ok(_) => return unsafe { accept_smaller(requested, count, ctxp, granted) },
                 Err(Errno::EAGAIN) => {}
                 Err(_) => return None,
             }
@@ -133,39 +145,42 @@ unsafe fn smaller(asked: u32, ctxp: *mut io_context_t, granted: &mut c_int) -> O
         if count <= 1 {
             return None;
         }
-        // What the limit leaves; if another process takes that first, half as much, and so on.
+        // Next, what is left of the limit. If another process uses that up first, half of it, and
+        // so on.
         let left = most.unwrap_or_else(left_of_limit).min(count - 1).max(1);
-        count = least_with_ring_of(left);
+        count = smallest_with_same_ring(left);
         most = Some(count / 2);
     }
 }
 
-/// What to make of a context for `count` requests where `asked` were asked for.
+/// Decides which rung a new kernel context for `count` requests is, if `requested` were requested.
+/// None if the program cannot use it; the context is then destroyed.
 ///
 /// # Safety
-/// It was just made.
-unsafe fn settle(
-    asked: u32,
+/// The kernel must have just created the context, and written its handle to `*ctxp`.
+unsafe fn accept_smaller(
+    requested: u32,
     count: u32,
     ctxp: *mut io_context_t,
     granted: &mut c_int,
 ) -> Option<Rung> {
     *granted = count as c_int;
-    // SAFETY: the kernel has just written there, and made the ring.
-    let ctx = unsafe { handle_at(ctxp) };
+    // SAFETY: the caller's promise.
+    let ctx = unsafe { read_handle(ctxp) };
     if ctx.is_null() {
-        return Some(Rung::SmallerCount); // a sandbox that answers 0 to anything
+        return Some(Rung::SmallerCount); // a sandbox that returns 0 for any system call
     }
-    forget(Mode::Auto, ctx);
-    // SAFETY: the same contract.
-    if unsafe { Ring::of_kernel(ctx) }.slots() >= slots(asked) {
+    remove_stale_entry(Mode::Auto, ctx);
+    // SAFETY: the ring of the new context is mapped there.
+    if unsafe { Ring::of_kernel(ctx) }.slots() >= slots(requested) {
         return Some(Rung::SmallerCount);
     }
-    // SAFETY: the same contract.
-    if !takes_by_itself() && unsafe { short_ring::adopt(ctx, asked) }.is_ok() {
+    // SAFETY: the context is new.
+    if !is_raw_reaper() && unsafe { short_ring::adopt(ctx, requested) }.is_ok() {
         return Some(Rung::ShortRing);
     }
-    // SAFETY: nobody knows of it. The program's variable is as it was.
+    // SAFETY: no thread uses the context yet, and the kernel has just written `*ctxp`, which is set
+    // back to 0.
     unsafe {
         let _ = KernelAio.destroy(ctx);
         ctxp.write_unaligned(core::ptr::null_mut());
@@ -173,10 +188,10 @@ unsafe fn settle(
     None
 }
 
-/// Forgets a context that the program destroyed by the system call, after this library had come to
-/// serve it: the kernel has just given its address to another.
+/// Removes the entry of an earlier context at the same address, which the program destroyed with
+/// the raw system call.
 #[inline(never)]
-fn forget(mode: Mode, ctx: io_context_t) {
+fn remove_stale_entry(mode: Mode, ctx: io_context_t) {
     if mode != Mode::Kernel {
         if let Some(entry) = served::find(ctx) {
             served::remove(entry, ctx);
@@ -184,16 +199,17 @@ fn forget(mode: Mode, ctx: io_context_t) {
     }
 }
 
+/// The number of slots in the kernel's ring for so many requests.
 #[inline(never)]
 fn slots(maxevents: u32) -> u32 {
     aio_ring::size_for(maxevents, machine::cpus(), machine::page_size()).1
 }
 
-/// The least number for which the kernel builds the same ring.
+/// The smallest count for which the kernel builds the same ring.
 #[inline(never)]
-fn least_with_ring_of(asked: u32) -> u32 {
-    let needed = slots(asked);
-    let (mut low, mut high) = (1, asked.max(1));
+fn smallest_with_same_ring(count: u32) -> u32 {
+    let needed = slots(count);
+    let (mut low, mut high) = (1, count.max(1));
     while low < high {
         let middle = low + (high - low) / 2;
         match slots(middle) >= needed {
@@ -204,20 +220,20 @@ fn least_with_ring_of(asked: u32) -> u32 {
     low
 }
 
-/// What the limit leaves at this moment, or no limit if it cannot be read.
+/// What is left of the system's limit; `u32::MAX` if that cannot be read.
 fn left_of_limit() -> u32 {
     match (
-        number(c"/proc/sys/fs/aio-max-nr"),
-        number(c"/proc/sys/fs/aio-nr"),
+        read_number(c"/proc/sys/fs/aio-max-nr"),
+        read_number(c"/proc/sys/fs/aio-nr"),
     ) {
         (Some(most), Some(used)) => most.saturating_sub(used),
         _ => u32::MAX,
     }
 }
 
-/// The number in a file.
+/// The decimal number at the beginning of a file.
 #[inline(never)]
-fn number(path: &CStr) -> Option<u32> {
+fn read_number(path: &CStr) -> Option<u32> {
     let mut text = [0_u8; 16];
     let mut number = None;
     for byte in files::beginning(path, &mut text) {
@@ -230,33 +246,33 @@ fn number(path: &CStr) -> Option<u32> {
     number
 }
 
-/// Reads what the ladder needs to know, while the program has not begun to restrict itself: the
-/// first two rungs then make no call but io_setup().
+/// Reads what the ladder needs, before the program can load a filter of system calls. Rungs 1 and 2
+/// then make no system call except io_setup(), unless they must read the limit.
 pub fn prepare() {
     machine::cpus();
-    TAKES_BY_ITSELF.store(read_whether_it_takes_by_itself(), Relaxed);
+    IS_RAW_REAPER.store(executable_is_raw_reaper(), Relaxed);
 }
 
-fn takes_by_itself() -> bool {
-    TAKES_BY_ITSELF.load(Relaxed)
+fn is_raw_reaper() -> bool {
+    IS_RAW_REAPER.load(Relaxed)
 }
 
-static TAKES_BY_ITSELF: AtomicBool = AtomicBool::new(false);
+static IS_RAW_REAPER: AtomicBool = AtomicBool::new(false);
 
-/// Whether the program is one of [`TAKE_BY_THEMSELVES`]: by the file that it was started from.
-fn read_whether_it_takes_by_itself() -> bool {
+/// Whether the program's executable is one of [`RAW_REAPERS`].
+fn executable_is_raw_reaper() -> bool {
     let mut path = [0_u8; 256];
     // The last byte stays 0.
     let room = &mut path[..255];
     files::link(c"/proc/self/exe".as_ptr().cast(), room);
-    TAKE_BY_THEMSELVES.iter().any(|name| is_named(&path, name))
+    RAW_REAPERS.iter().any(|name| has_file_name(&path, name))
 }
 
-/// Whether the last part of a path, which ends with a zero, is this name. What a file that was
-/// replaced meanwhile is called has a space behind its name.
+/// Whether the last component of a path, which ends with a zero byte, is this name. A space may
+/// follow the name: if the file was replaced, `/proc` appends " (deleted)".
 #[inline(never)]
-fn is_named(path: &[u8; 256], name: &[u8]) -> bool {
-    // How much of the name has been found, if what came before was a slash.
+fn has_file_name(path: &[u8; 256], name: &[u8]) -> bool {
+    // The number of bytes of the name found so far, if they began after a slash.
     let mut found = None;
     for &byte in path {
         found = match found {

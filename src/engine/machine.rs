@@ -1,4 +1,4 @@
-//! What decides how large the kernel makes a ring.
+//! The properties of the machine that determine the size of a ring.
 
 #![forbid(unsafe_code)]
 
@@ -7,8 +7,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 pub use crate::settings::page_size;
 
-/// How many CPUs this machine may come to have (`num_possible_cpus()` in the kernel), or 1 if that
-/// cannot be read.
+/// The number of possible CPUs (`num_possible_cpus()` in the kernel), or 1 if it cannot be read.
 #[inline(never)]
 pub fn cpus() -> u32 {
     static CPUS: AtomicU32 = AtomicU32::new(0);
@@ -22,7 +21,7 @@ pub fn cpus() -> u32 {
     }
 }
 
-/// From a list of ranges, such as `0-3,8`.
+/// Counts the CPUs in a list of ranges, such as `0-3,8`.
 #[inline(never)]
 fn possible_cpus() -> u32 {
     let mut text = [0_u8; 64];

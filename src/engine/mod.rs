@@ -1,10 +1,23 @@
-//! What serves contexts: one implementation of the five verbs each.
+//! The engines, which serve contexts. Each implements the five operations of [`Engine`].
 //!
-//! `context` decides which engine serves a handle, and what the ring in the process's memory
-//! answers before an engine is called. Unless the environment says otherwise, there is only kernel
-//! AIO. The others serve what the kernel refuses (`ladder.rs`): both carry requests out in the
-//! thread that submits them (`request.rs`, `transfer.rs`), and keep their events (`events.rs`) in
-//! memory of their own, which a table lists (`served.rs`).
+//! `context` decides which engine serves a handle, and takes ready events from the ring before it
+//! calls an engine. Kernel AIO (`kernel_aio.rs`) is the only engine, unless the environment allows
+//! the others (`ladder.rs`), which serve what the kernel refuses. Their files, in the order of a
+//! request's path:
+//!
+//! | file | |
+//! |---|---|
+//! | `ladder.rs` | io_setup(): chooses the engine of a new context |
+//! | `in_line.rs` | the engine of contexts without the kernel |
+//! | `short_ring.rs` | the engine of kernel contexts with a smaller ring |
+//! | `served.rs` | the table of their contexts, and references to them |
+//! | `request.rs` | io_submit(): checks one iocb, carries it out in this thread, adds its event |
+//! | `transfer.rs` | reads and writes |
+//! | `events.rs` | the lock for the events, the room for them, and the threads that wait for them |
+//! | `aio_ring.rs` (`Memory`) | the events, in a ring of the library's own |
+//!
+//! io_getevents() then copies events from that ring, like from the kernel's: in user space as the
+//! owner of its lock (`context/getevents.rs`), or else in `in_line.rs`, which also waits.
 
 mod events;
 mod in_line;
@@ -22,11 +35,11 @@ use crate::settings::Mode;
 use crate::timeout::Timeout;
 use in_line::InLine;
 pub use kernel_aio::{GetEvents, KernelAio};
-pub use ladder::{handle_at, set_up, Rung};
+pub use ladder::{read_handle, set_up, Rung};
 use libc::{c_int, c_long, sigset_t};
 use short_ring::ShortRing;
 
-/// What io_getevents() and io_pgetevents() are asked for, with either form of the timeout.
+/// The arguments of io_getevents() and io_pgetevents(), with either form of the timeout.
 #[derive(Clone, Copy)]
 pub struct Wanted<T> {
     pub ctx: io_context_t,
@@ -34,63 +47,63 @@ pub struct Wanted<T> {
     pub nr: c_long,
     pub events: *mut io_event,
     pub timeout: *const T,
-    /// io_pgetevents() has one, which may be NULL.
+    /// None for io_getevents(). The mask of io_pgetevents() may be NULL.
     pub mask: Option<*const sigset_t>,
 }
 
-/// The five verbs. Pointers may be anything unless a function says otherwise.
+/// The five operations. Pointers may have any value, unless a function says otherwise.
 pub trait Engine: Copy {
-    /// Makes a context, and writes its handle to `*ctxp`.
+    /// Creates a context, and writes its handle to `*ctxp`.
     ///
     /// # Safety
-    /// If `ctxp` is writable, the caller lets it be written.
+    /// If `ctxp` is writable, it may be written.
     unsafe fn set_up(self, maxevents: c_int, ctxp: *mut io_context_t) -> Result;
 
-    /// Queues requests.
+    /// Submits requests.
     ///
     /// # Safety
     /// Buffers of accepted requests belong to the engine until their events arrive.
     unsafe fn submit(self, ctx: io_context_t, nr: c_long, iocbs: *mut *mut iocb) -> Result;
 
-    /// Takes completions, and waits for them.
+    /// Reaps events, and waits for them if necessary.
     ///
     /// # Safety
-    /// If `events` is writable, it has room for `nr`. `timeout` is readable wherever the engine
-    /// finds it so.
+    /// If `events` is writable, it must have room for `nr`.
     unsafe fn wait<T: Timeout + GetEvents>(self, wanted: &Wanted<T>) -> Result;
 
-    /// Asks for a request in flight to be cancelled.
+    /// Cancels a request in flight.
     ///
     /// # Safety
-    /// If `event` is writable, the caller lets it be written.
+    /// If `event` is writable, it may be written.
     unsafe fn cancel(self, ctx: io_context_t, iocb: *mut iocb, event: *mut io_event) -> Result;
 
-    /// Destroys the context, after everything in flight has completed.
+    /// Destroys the context after all requests in flight have completed.
     ///
     /// # Safety
-    /// Buffers of requests in flight are the engine's until this returns.
+    /// Buffers of requests in flight belong to the engine until this returns.
     unsafe fn destroy(self, ctx: io_context_t) -> Result;
 }
 
-/// To be called when the library is loaded, if the environment allows more than kernel AIO.
+/// Must be called when the library is loaded, if the environment allows more than kernel AIO.
 pub fn prepare() {
     served::prepare();
     crate::sys::user_memory::prepare();
     ladder::prepare();
 }
 
-/// The engine that serves a handle, where there is more than kernel AIO.
+/// The engine that serves a handle, if the environment allows more than kernel AIO.
 #[derive(Clone, Copy)]
 pub enum Server {
-    /// Kernel AIO, which may be refused: the handle may be anything.
+    /// The handle is not in the table, and may have any value. Kernel AIO may be refused.
     Kernel,
     ShortRing(ShortRing),
-    /// Without a context where kernel AIO may not be called: some sandboxes kill for it.
+    /// Without a context if the handle is unknown and kernel AIO must not be called, because some
+    /// sandboxes kill the program for it.
     InLine(InLine),
 }
 
 impl Server {
-    /// Looks the handle up.
+    /// Looks the handle up in the table.
     pub fn of(mode: Mode, ctx: io_context_t) -> Server {
         match served::find(ctx) {
             Some(entry) if entry.is_whole(ctx) => Server::InLine(InLine(Some(entry))),
@@ -100,10 +113,10 @@ impl Server {
         }
     }
 
-    /// Whether no event waits. None if only the kernel knows.
+    /// Whether no event is ready. None if the kernel must be asked.
     ///
     /// # Safety
-    /// The context is not destroyed meanwhile.
+    /// No other thread may destroy the context during the call.
     pub unsafe fn is_empty(self, ctx: io_context_t) -> Option<bool> {
         match self {
             Server::Kernel => None,
@@ -117,13 +130,14 @@ impl Server {
     }
 }
 
+/// Calls an operation of the engine.
 macro_rules! serve {
     ($server:expr, $engine:ident => $call:expr) => {
         match $server {
             Server::Kernel => {
                 let $engine = KernelAio;
                 match $call {
-                    // There is no kernel AIO; this is what it would say.
+                    // There is no kernel AIO. Return what it would return for an unknown handle.
                     Err(error) if kernel_aio::is_refused(error) => {
                         let $engine = InLine(None);
                         $call

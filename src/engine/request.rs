@@ -34,7 +34,7 @@ pub unsafe fn submit(inside: &Inside, at: *mut iocb, proven: &mut Proven) -> Res
         // The word that is written if nothing is wrong.
         // SAFETY: only the field's address is made.
         proven.prove(unsafe { addr_of_mut!((*at).key) });
-        if !proven.is_readable(at, size_of::<iocb>()) {
+        if !proven.can_write(at) && !proven.is_readable(at, size_of::<iocb>()) {
             return Err(Errno::EFAULT);
         }
     }

@@ -93,6 +93,8 @@ static TABLE: Table = {
 };
 
 static WIPED: AtomicBool = AtomicBool::new(false);
+/// Whether there ever was a context in the table.
+static IS_USED: AtomicBool = AtomicBool::new(false);
 
 /// To be called when the library is loaded, if it may come to serve contexts.
 pub fn prepare() {
@@ -145,14 +147,27 @@ impl Word for AtomicU32 {
     }
 }
 
-/// The entries that a context with this handle may have. How many is hidden from the compiler,
-/// which makes eight copies of every loop over them otherwise.
-fn entries(address: usize) -> &'static [Entry] {
-    // By multiplication: rings between the stacks of threads, of one size, are so regular that sums
-    // of a few bits are the same for all of them.
-    let page = (address >> 12) as u32;
-    let set = page.wrapping_mul(0x9e37_79b1) >> 22;
-    core::hint::black_box(&TABLE.0[set as usize % SETS])
+/// How many sets a context may be in.
+const CHOICES: usize = 4;
+
+/// The entries that a context with this handle may have. The first set fills evenly where rings are
+/// neighbours. Rings at equal distances, such as those of threads that each map a stack and a ring,
+/// may share their first set; the others are a hash.
+fn entries(address: usize) -> impl Iterator<Item = &'static Entry> {
+    const BITS: u32 = SETS.trailing_zeros();
+    const ODD: usize = 0x9e37_79b9_7f4a_7c15_u64 as usize;
+    let page = address >> 12;
+    let hash = page.wrapping_mul(ODD);
+    let first = (page ^ (page >> BITS)) % SETS;
+    let mut sets = ((hash ^ (hash >> (usize::BITS / 2))) << BITS) | first;
+    // How many is hidden from the compiler, which unrolls every loop over them otherwise.
+    (0..core::hint::black_box(CHOICES * WAYS)).map(move |i| {
+        let entry = &TABLE.0[sets % SETS][i % WAYS];
+        if i % WAYS == WAYS - 1 {
+            sets >>= BITS;
+        }
+        entry
+    })
 }
 
 /// What a new context is.
@@ -178,7 +193,7 @@ impl Entry {
     }
 
     fn is_ours(&self) -> bool {
-        WIPED.load(Relaxed) || self.process.load(Relaxed) == memory::process()
+        WIPED.load(Relaxed) || self.process.load(Relaxed) == memory::process_id()
     }
 
     /// Takes the entry for a new context, if it is free, or another process's.
@@ -259,10 +274,11 @@ impl Entry {
 
 /// Lists a context. False if there is no room for it.
 pub fn add(new: &New) -> bool {
-    let Some(entry) = entries(new.handle).iter().find(|entry| entry.claim()) else {
+    let Some(entry) = entries(new.handle).find(|entry| entry.claim()) else {
         return false;
     };
-    entry.process.store(memory::process(), Relaxed);
+    IS_USED.store(true, Relaxed);
+    entry.process.store(memory::process_id(), Relaxed);
     entry.generation.fetch_add(1, Relaxed);
     entry.memory.store(new.memory, Relaxed);
     entry.length.store(new.length, Relaxed);
@@ -279,9 +295,13 @@ pub fn add(new: &New) -> bool {
 /// The entry of a context that this library serves, wholly or in part.
 #[inline(never)]
 pub fn find(ctx: io_context_t) -> Option<&'static Entry> {
+    // Relaxed: a thread that has a handle of such a context has seen what was before.
+    if !IS_USED.load(Relaxed) {
+        return None;
+    }
     let address = ctx as usize;
     let has_handle = |entry: &&Entry| entry.handle.load(Acquire) == address;
-    let entry = entries(address).iter().find(has_handle)?;
+    let entry = entries(address).find(has_handle)?;
     (address > BUSY && entry.is_ours()).then_some(entry)
 }
 
@@ -427,7 +447,7 @@ impl Inside {
 
     /// Gives it back.
     pub fn give_back(&self) {
-        self.entry.events().give_back();
+        self.entry.events().unreserve();
     }
 
     /// Adds an event, for which there is room.
@@ -502,7 +522,7 @@ pub fn sleep(
         return Err(Errno::EINVAL);
     };
     let memory = inside.memory();
-    let value = entry.events().expect(needed, || memory.unread());
+    let value = entry.events().prepare_to_wait(needed, || memory.unread());
     inside.leave();
     match value {
         // The word is in the table, which stays.

@@ -1,4 +1,4 @@
-//! How a thread sleeps, memory from the kernel, and what a forked child gets of it.
+//! Memory from the kernel, what a forked child inherits of it, and how a thread sleeps.
 
 use super::arch;
 use super::syscall::{call, long, pointer};
@@ -7,16 +7,16 @@ use crate::timeout::timespec;
 use core::ffi::CStr;
 use libc::c_long;
 
-/// Sleeps some nanoseconds, less than a second; a signal ends it. By `futex(2)`, which every
-/// program with threads calls anyway, and filters of system calls allow: a wait for a word that
-/// nobody changes.
+/// Sleeps for some nanoseconds, less than a second, or until a signal arrives. Uses `futex(2)`
+/// because filters of system calls allow it: every program with threads makes this call. It waits
+/// for a word that does not change.
 pub fn sleep(nanoseconds: i64) {
     let word = 0_u32;
     let time = timespec {
         tv_sec: 0,
         tv_nsec: nanoseconds as _,
     };
-    // SAFETY: the kernel reads the two locals.
+    // SAFETY: the kernel reads the two local variables.
     unsafe {
         call!(
             libc::SYS_futex,
@@ -29,11 +29,11 @@ pub fn sleep(nanoseconds: i64) {
     }
 }
 
-/// Tells the kernel to give forked children these pages empty (`madvise(2)`, since Linux 4.14).
-/// Whether it agreed.
+/// Makes the kernel clear these pages in forked children (`MADV_WIPEONFORK`, since Linux 4.14).
+/// Returns whether it does.
 pub fn wipe_on_fork<T>(pages: &'static T) -> bool {
     let advise = |advice: libc::c_int| {
-        // SAFETY: changes nothing in this process. Only whole pages are accepted.
+        // SAFETY: the advice has no effect in this process. The kernel accepts only whole pages.
         unsafe {
             call!(
                 libc::SYS_madvise,
@@ -43,16 +43,15 @@ pub fn wipe_on_fork<T>(pages: &'static T) -> bool {
             )
         }
     };
-    // Some sandboxes and emulators answer 0 to any advice, and do nothing. No kernel knows this
-    // one.
+    // Some sandboxes and emulators return 0 for any advice and do nothing. Kernels refuse -1.
     advise(-1) != 0 && advise(libc::MADV_WIPEONFORK) == 0
 }
 
-/// Pages of zeros, private to this process, or the error (`mmap(2)`).
+/// Maps private zeroed pages (`mmap(2)`). Returns their address.
 pub fn map(length: usize) -> core::result::Result<usize, Errno> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: a new mapping, at an address of the kernel's choice.
+    // SAFETY: a new mapping, at an address that the kernel chooses.
     let answer = unsafe { arch::mmap(length, protection, flags) };
     match answer {
         -4095..=-1 => Err(Errno::ENOMEM),
@@ -60,10 +59,10 @@ pub fn map(length: usize) -> core::result::Result<usize, Errno> {
     }
 }
 
-/// Gives pages of [`map`] back.
+/// Unmaps pages of [`map`].
 ///
 /// # Safety
-/// Nobody uses them any more.
+/// No thread may use them any more.
 pub unsafe fn unmap(address: usize, length: usize) {
     // SAFETY: the caller's promise.
     unsafe {
@@ -75,12 +74,12 @@ pub unsafe fn unmap(address: usize, length: usize) {
     }
 }
 
-/// Gives pages of [`map`] a name in `/proc/PID/maps`, where the kernel has such names
-/// (`PR_SET_VMA_ANON_NAME`, since Linux 5.17), and tells it to give forked children empty ones.
-pub fn name(address: usize, length: usize, name: &CStr) {
+/// Names pages of [`map`] in `/proc/PID/maps` (`PR_SET_VMA_ANON_NAME`, since Linux 5.17), and makes
+/// the kernel clear them in forked children.
+pub fn name_and_wipe_on_fork(address: usize, length: usize, name: &CStr) {
     const PR_SET_VMA: c_long = 0x5356_4d41;
     const PR_SET_VMA_ANON_NAME: c_long = 0;
-    // SAFETY: the kernel reads the name; no content changes in this process.
+    // SAFETY: the kernel reads the name. The contents do not change in this process.
     unsafe {
         call!(
             libc::SYS_prctl,
@@ -99,8 +98,8 @@ pub fn name(address: usize, length: usize, name: &CStr) {
     }
 }
 
-/// This process (`getpid(2)`).
-pub fn process() -> u32 {
-    // SAFETY: no memory is involved; the call takes no argument.
+/// The ID of this process (`getpid(2)`).
+pub fn process_id() -> u32 {
+    // SAFETY: the call reads and writes no memory.
     unsafe { call!(libc::SYS_getpid, long(0)) as u32 }
 }

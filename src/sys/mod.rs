@@ -1,4 +1,4 @@
-//! System calls, one function each, and what the CPU needs for them.
+//! System calls, one function for each, and the code that depends on the CPU (`arch`).
 
 pub mod aio;
 pub mod arch;

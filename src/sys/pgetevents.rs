@@ -1,4 +1,4 @@
-//! `io_pgetevents(2)`, since Linux 4.18, and on 32-bit machines its 64-bit-time form, since 5.1.
+//! `io_pgetevents(2)`, since Linux 4.18; on 32-bit machines also `io_pgetevents_time64`, since 5.1.
 
 use super::arch::{Register, KERNEL_SIGSET_SIZE, SYS_IO_PGETEVENTS};
 use super::syscall::{call, long, pointer};
@@ -7,11 +7,11 @@ use crate::errno::{from_kernel, Result};
 use crate::timeout::timespec;
 use libc::{c_long, sigset_t};
 
-/// What both forms take besides their timeout.
+/// The arguments before the timeout, which both forms have.
 type Arguments = (io_context_t, c_long, c_long, *mut io_event);
 
-/// Makes the call. Six arguments are the most a system call has, so the mask and its size share
-/// the last one, a pointer to `struct __aio_sigset`.
+/// Makes the call. A system call has at most six arguments, so the last one points to the mask and
+/// its size (`struct __aio_sigset`).
 #[cfg(target_pointer_width = "64")]
 #[inline(always)]
 unsafe fn with_mask(
@@ -35,10 +35,10 @@ unsafe fn with_mask(
     })
 }
 
-/// Makes the call. Two layouts of `struct __aio_sigset` exist here: two 32-bit words, which
-/// 32-bit kernels and recent 64-bit ones take, and a padded one with a 64-bit pointer, which
-/// older 64-bit kernels and the x32 ABI take. Each kind of kernel finds a wrong size in the
-/// other's layout, since the word behind the first two is 0, and answers `EINVAL`.
+/// Makes the call. There are two layouts of `struct __aio_sigset` for 32-bit programs: two 32-bit
+/// words (32-bit kernels and recent 64-bit ones), and a padded one with a 64-bit pointer (older
+/// 64-bit kernels, and the x32 ABI). In the wrong layout, a kernel finds a wrong size and returns
+/// `EINVAL`, so both are tried.
 #[cfg(target_pointer_width = "32")]
 unsafe fn with_mask(
     number: c_long,
@@ -53,7 +53,7 @@ unsafe fn with_mask(
     } else {
         [0, mask, KERNEL_SIGSET_SIZE, 0]
     };
-    let ask = |sigset: &[usize; 4]| {
+    let try_layout = |sigset: &[usize; 4]| {
         // SAFETY: the kernel checks the caller's pointers; `sigset` outlives the call.
         from_kernel(unsafe {
             call!(
@@ -67,8 +67,8 @@ unsafe fn with_mask(
             )
         })
     };
-    match ask(&plain) {
-        Err(crate::errno::Errno::EINVAL) => ask(&padded),
+    match try_layout(&plain) {
+        Err(crate::errno::Errno::EINVAL) => try_layout(&padded),
         answer => answer,
     }
 }
@@ -96,8 +96,8 @@ pub unsafe fn io_pgetevents(
 #[cfg(target_pointer_width = "32")]
 pub use time64::{io_getevents_time64, io_pgetevents_time64};
 
-/// The calls of programs built with `_TIME_BITS=64`. There is one system call, with a mask; the
-/// call without is the same with none.
+/// The calls for programs built with `_TIME_BITS=64`. There is only one system call; without a
+/// mask, its last argument is NULL.
 #[cfg(target_pointer_width = "32")]
 mod time64 {
     use super::*;
@@ -110,7 +110,7 @@ mod time64 {
     /// `io_pgetevents_time64`.
     ///
     /// # Safety
-    /// As `io_pgetevents`, and `timeout` must be readable where the kernel finds it so.
+    /// As `io_pgetevents`. If `timeout` is a user-space address, it must be readable.
     pub unsafe fn io_pgetevents_time64(
         ctx: io_context_t,
         min_nr: c_long,
@@ -129,7 +129,7 @@ mod time64 {
             )
         };
         match answer {
-            Err(Errno::ENOSYS) => with_old_form(timeout, |old| {
+            Err(Errno::ENOSYS) => with_32_bit_time(timeout, |old| {
                 // SAFETY: the same contract, and a timeout that outlives the call.
                 unsafe { io_pgetevents(ctx, min_nr, nr, events, old, mask) }
             }),
@@ -161,7 +161,7 @@ mod time64 {
             )
         };
         match from_kernel(answer) {
-            Err(Errno::ENOSYS) => with_old_form(timeout, |old| {
+            Err(Errno::ENOSYS) => with_32_bit_time(timeout, |old| {
                 // SAFETY: the same contract, and a timeout that outlives the call.
                 unsafe { super::super::aio::io_getevents(ctx, min_nr, nr, events, old) }
             }),
@@ -169,14 +169,15 @@ mod time64 {
         }
     }
 
-    fn with_old_form(
+    /// Makes a call with the old form of the timeout, on kernels before Linux 5.1.
+    fn with_32_bit_time(
         timeout: *const timespec64,
-        ask: impl FnOnce(*const timespec) -> Result,
+        make: impl FnOnce(*const timespec) -> Result,
     ) -> Result {
         if !crate::address::is_plausible(timeout) {
-            return ask(timeout.cast()); // NULL, or EFAULT
+            return make(timeout.cast()); // NULL, or EFAULT
         }
-        // SAFETY: readable by the callers' contract.
-        ask(&unsafe { timeout.read_unaligned() }.in_old_form())
+        // SAFETY: the callers' contract.
+        make(&unsafe { timeout.read_unaligned() }.to_32_bit())
     }
 }

@@ -1,10 +1,10 @@
-//! The probe `libaio:setup`, for bpftrace, SystemTap and perf: a `nop`, and a note that says where
-//! it is and in which registers its arguments are. It is only on the slow path of io_setup().
+//! The USDT probe `libaio:setup`, for bpftrace, SystemTap and perf: a `nop` in io_setup(), and a
+//! note with its address and the registers of its arguments.
 
 use super::arch;
 
-/// The `nop` and its note, with the arguments in the notation of the assembler's manual. The layout
-/// is that of SystemTap's `sys/sdt.h`, version 3, on a 64-bit machine.
+/// The `nop` and its note, in the layout of SystemTap's `sys/sdt.h`, version 3, on a 64-bit
+/// machine. `$arguments` are in assembler notation.
 #[allow(unused_macros)]
 macro_rules! note {
     ($arguments:literal) => {
@@ -37,7 +37,7 @@ macro_rules! note {
 #[allow(unused_imports)]
 pub(super) use note;
 
-/// `handle`, `asked`, `granted`, `rung`, `error`: see docs/engines.md.
+/// Fires the probe. docs/engines.md explains its arguments.
 #[inline(never)]
 pub fn setup(handle: usize, asked: i32, granted: i32, rung: i32, error: i32) {
     arch::probe_setup(handle, asked, granted, rung, error);

@@ -1,22 +1,22 @@
-//! Signals that wait while a call is in the middle of something.
+//! Blocking signals while a call must not be interrupted by a handler.
 
 use super::arch::KERNEL_SIGSET_SIZE;
 use super::syscall::{call, long, pointer};
 use core::mem::MaybeUninit;
 
-/// A signal mask as the kernel has it: 64 signals, 128 on MIPS.
+/// The kernel's signal mask: 64 signals, on MIPS 128.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Mask([u64; 2]);
 
 const ALL: Mask = Mask([u64::MAX; 2]);
 
-/// Blocks every signal in this thread (`rt_sigprocmask(2)`; SIGKILL and SIGSTOP cannot be), and
-/// returns the mask to restore. None if a sandbox refuses.
+/// Blocks all signals in this thread (`rt_sigprocmask(2)`; the kernel ignores SIGKILL and SIGSTOP).
+/// Returns the mask to restore, or None if a sandbox refuses the call.
 #[inline(never)]
 pub fn block() -> Option<Mask> {
     let mut before = MaybeUninit::uninit();
-    // SAFETY: the kernel reads one mask and writes the other.
+    // SAFETY: the kernel reads `ALL` and writes `before`.
     let answer = unsafe {
         call!(
             libc::SYS_rt_sigprocmask,
@@ -27,11 +27,12 @@ pub fn block() -> Option<Mask> {
             long(0)
         )
     };
-    // SAFETY: the kernel has written as much of it as it reads in `restore`.
+    // SAFETY: the kernel has written the KERNEL_SIGSET_SIZE bytes that `restore` makes it read; the
+    // library reads none of them.
     (answer == 0).then(|| unsafe { before.assume_init() })
 }
 
-/// Puts a mask back. Signals that arrived meanwhile are delivered before this returns.
+/// Restores a mask. Signals that arrived in the meantime are delivered before this returns.
 #[inline(never)]
 pub fn restore(mask: &Mask) {
     // SAFETY: the kernel reads the mask.

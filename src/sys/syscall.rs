@@ -1,23 +1,23 @@
-//! How a system call is written down: `call!(number, arguments...)`, over the functions of `arch`.
+//! System calls: `call!(number, arguments...)`, which calls a function of `arch`.
 
 use super::arch::Register;
 
-/// A C `long`, with its sign.
+/// A C `long`, sign-extended.
 #[inline(always)]
 pub fn long(value: libc::c_long) -> Register {
-    // Only x32 widens here, so elsewhere the conversion is between equal types.
+    // Only x32 widens; elsewhere both types are equal.
     #[allow(clippy::unnecessary_cast)]
     let register = value as Register;
     register
 }
 
-/// An address, without one. (On x32 the two are widened differently.)
+/// An address, zero-extended. (Only on x32 does this differ from `long`.)
 #[inline(always)]
 pub fn pointer<T>(address: *const T) -> Register {
     address as usize as Register
 }
 
-/// `call!(number, arguments...)`: the kernel's answer, -4095 to -1 for an error.
+/// Makes a system call. The result is the kernel's: -4095 to -1 for an error.
 macro_rules! call {
     ($number:expr, $a:expr) => {
         $crate::sys::arch::syscall1($number, $a)

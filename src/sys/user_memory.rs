@@ -81,7 +81,7 @@ impl Proven {
     /// The same for one word that other threads may read meanwhile: asking leaves it as it is.
     pub fn is_word_writable<T>(&mut self, address: *mut T) -> bool {
         match address as usize % 4 {
-            0 => super::futex::add_nothing(address.cast()).is_ok(),
+            0 => super::futex::add_zero(address.cast()).is_ok(),
             // Only an unaligned one is changed for a moment.
             _ => self.is_writable(address, core::mem::size_of::<T>()),
         }

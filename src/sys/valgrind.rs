@@ -1,19 +1,18 @@
-//! Whether the program runs under Valgrind. Its tools learn what a program does with memory from
-//! the instructions, and from the system calls, which they know; of what the kernel writes into a
-//! ring they know nothing.
+//! Whether the program runs under Valgrind. Valgrind's tools see memory that instructions and known
+//! system calls write, but not what the kernel writes to a ring.
 
-/// The request by which Valgrind says how many of it are running around the program.
+/// The client request that returns the number of Valgrinds around the program (`valgrind.h`).
 #[cfg(target_arch = "x86_64")]
 const RUNNING_ON_VALGRIND: u64 = 0x1001;
 
-/// Asks it, by instructions that do nothing anywhere else.
+/// Makes the client request, with instructions that have no effect without Valgrind.
 #[cfg(target_arch = "x86_64")]
 pub fn is_running() -> bool {
-    // The request and its arguments, of which this one has none.
+    // The request and its five arguments, which this one does not use.
     let request = [RUNNING_ON_VALGRIND, 0, 0, 0, 0, 0];
     let mut answer = 0_u64;
-    // SAFETY: the rotations make a whole turn and a register is exchanged with itself, so but for
-    // the flags all is as before. Valgrind reads the words and writes the answer's register.
+    // SAFETY: the rotations add up to 128 bits and the exchange is of a register with itself, so
+    // only the flags change. Valgrind reads `request` and writes the register of `answer`.
     unsafe {
         core::arch::asm!(
             "rol rdi, 3",
@@ -29,7 +28,7 @@ pub fn is_running() -> bool {
     answer != 0
 }
 
-/// Other processors have other instructions for it. Nobody has seen them work here.
+/// Other CPUs have other instructions for this. They have not been tested, so they are not used.
 #[cfg(not(target_arch = "x86_64"))]
 pub fn is_running() -> bool {
     false

@@ -10,7 +10,8 @@ compiler=$LIBAIO_RS_COMPILER emulators=$LIBAIO_RS_EMULATORS kernel=$LIBAIO_RS_KE
 image=$(find "$kernel" -type f -name 'vmlinuz*')
 PATH=$PATH:/usr/sbin:/sbin:$emulators/bin
 
-# Prints a module's file after those that it depends on. The package has no modules.dep.
+# Prints a module's file after the files of the modules it depends on. The package has no
+# modules.dep.
 module() {
 	file=$(find "$kernel" -name "$1.ko" -o -name "$1.ko.xz")
 	case $file in
@@ -20,7 +21,7 @@ module() {
 		file=$work/modules/$1.ko
 		;;
 	esac
-	# Into a file: LLVM's objcopy would put one in the place of /dev/stdout.
+	# Not to /dev/stdout, which LLVM's objcopy would replace with a regular file.
 	"$compiler-objcopy" -O binary -j .modinfo "$file" "$work/modinfo"
 	for needed in $(< "$work/modinfo" tr '\0' '\n' | sed -n 's/^depends=//p' | tr , ' '); do
 		(module "$needed")
@@ -29,7 +30,7 @@ module() {
 	echo "$file"
 }
 
-# With the modules for the disk, and what the programs need of this system's libraries.
+# Contains the modules for the disk, and the system's libraries that the programs need.
 make_initramfs() {
 	mkdir -p "$work/root/modules" "$work/root/dev" "$work/root/proc" "$work/root/sys" \
 		"$work/root/disk" "$work/root/tmp" "$work/modules"
@@ -48,8 +49,9 @@ make_initramfs() {
 	(cd "$work/root" && find . | cpio --quiet -o -H newc) > "$work/initramfs"
 }
 
-# Nothing for programs of another machine, which are static. Threads that are cancelled ask for
-# libgcc at run time; other programs are linked with it.
+# Prints the libraries that the programs need. Programs for another machine are static and need
+# none. Cancelling a thread loads libgcc at run time; ldd finds it because other programs are linked
+# with it.
 libraries() {
 	case $LIBAIO_RS_FOREIGN_TARGET in x86_64-*) ;; *) return 0 ;; esac
 	for program in "$work"/files/ours/*; do
@@ -65,7 +67,7 @@ make_disk() {
 	mke2fs -q -t ext4 -d "$work/files" "$work/disk"
 }
 
-# emulate SECONDS EMULATOR OPTION...: the whole life of the machine.
+# emulate SECONDS EMULATOR OPTION...: boots the machine and waits until it switches off.
 emulate() {
 	limit=$1 emulator=$2
 	shift 2
@@ -76,8 +78,8 @@ emulate() {
 		-drive "file=$work/disk,format=raw,if=none,id=disk" < /dev/null > "$work/console" 2>&1
 }
 
-# amd64 SECONDS WORD...: WORD is for the kernel's command line. Two processors run, however many
-# there are.
+# amd64 SECONDS WORD...: WORD... goes onto the kernel's command line. Two CPUs are online, however
+# many are possible.
 amd64() {
 	seconds=$1
 	shift
@@ -86,7 +88,7 @@ amd64() {
 		-append "console=ttyS0 panic=-1 quiet maxcpus=2 $*"
 }
 
-# KVM, if a machine lives to its end with it: there may be a /dev/kvm that is of no use.
+# Uses KVM if a trial machine boots and switches off with it: a /dev/kvm may exist but not work.
 choose_accelerator() {
 	accelerator=kvm
 	if ! [ -w /dev/kvm ] || ! amd64 30 probe || ! grep -q 'init: done' "$work/console"; then
@@ -110,7 +112,7 @@ run_machine() {
 			-append 'console=ttysclp0 panic=-1 quiet' -device virtio-blk-ccw,drive=disk
 		;;
 	loongarch64-*)
-		# Debian's kernel finds its disk by the firmware's tables.
+		# Debian's kernel needs the firmware's tables to find its disk.
 		emulate 1200 newer-loongarch64 -M virt -cpu la464 -bios "$LIBAIO_RS_FIRMWARE" \
 			-append 'console=ttyS0 panic=-1 quiet' -device virtio-blk-pci,drive=disk
 		;;

@@ -1,8 +1,8 @@
 /*
- * The first and only process of an emulated machine: loads the modules that its initramfs holds,
- * mounts the disk, runs every program on it, leaves what they printed there, and switches off. With
- * an argument, which may stand on the kernel's command line, it only switches off.
- * See boot.sh.
+ * The only process of an emulated machine. Loads the modules in the initramfs, mounts the disk,
+ * runs every program on the list there, writes their output to the disk, and switches the machine
+ * off. With an argument, which can be on the kernel's command line, it only switches off. See
+ * boot.sh.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* For a program that hangs: its own alarm comes first, if it has one. */
+/* Limit for a program that hangs. A program's own alarm, if it has one, comes earlier. */
 enum { SECONDS_FOR_ONE = 180 };
 
 static void need(int answer, const char *what)
@@ -33,13 +33,13 @@ static void load(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     need(fd, path);
-    /* One that is there already, or has nothing to drive, is no loss. */
+    /* A module that is already loaded, or has no device, is not an error. */
     if (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST && errno != ENODEV)
         need(-1, path);
     close(fd);
 }
 
-/* The lines of a file, without their ends. */
+/* Calls action with each line of a file, without the newline. */
 static void for_each_line(const char *path, void (*action)(const char *))
 {
     char line[256];
@@ -54,7 +54,7 @@ static void for_each_line(const char *path, void (*action)(const char *))
         fclose(file);
 }
 
-/* Sets the variables at the beginning, and becomes the program that comes after them. */
+/* Sets the variables that come first, and executes the program that follows them. */
 static void become(char **words)
 {
     while (*words && **words != '/')
@@ -64,8 +64,8 @@ static void become(char **words)
 }
 
 /*
- * A line is a program, by its path below /disk, and its arguments. Or it is a name for what is
- * printed, "=", variables as NAME=VALUE, and a program by its whole path with its arguments.
+ * A line is the path of a program below /disk, and its arguments. Or it is a name for the output,
+ * "=", variables (NAME=VALUE), the whole path of a program, and its arguments.
  */
 static void run(const char *line)
 {

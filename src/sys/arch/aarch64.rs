@@ -4,18 +4,18 @@ use core::arch::asm;
 use libc::c_long;
 
 pub const REAPS: bool = true;
-/// Linux 6.19 to 7.0.13 does not restart sections on arm64, although it says so (commit
-/// 411c1cf43039, "arm64/entry: Fix arm64-specific rseq brokenness").
+/// Linux 6.19 to 7.0.13 claims to restart sections on arm64, but does not (commit 411c1cf43039,
+/// "arm64/entry: Fix arm64-specific rseq brokenness").
 pub const BROKEN_KERNELS: Option<core::ops::Range<u64>> =
     Some((6 << 32 | 19 << 16)..(7 << 32 | 14));
 pub const LARGEST_PAGE: usize = 65536;
 pub const KERNEL_SIGSET_SIZE: usize = 8;
 pub const SYS_IO_PGETEVENTS: c_long = 292;
 
-/// What an argument is passed in.
+/// The type of a register that passes an argument.
 pub type Register = isize;
 
-// The first argument shares its register with the answer.
+// The first argument and the result share a register.
 macro_rules! instruction {
     (
         $number:ident, $answer:ident, $first:ident $first_register:tt
@@ -38,7 +38,7 @@ with_instruction! {
     syscall6(a "x0", b "x1", c "x2", d "x3", e "x4", f "x5");
 }
 
-/// The thread's `struct rseq`: its address.
+/// The address of the thread's `struct rseq`.
 #[inline(always)]
 pub fn rseq_area(offset: isize) -> isize {
     let pointer: isize;
@@ -50,10 +50,10 @@ pub fn rseq_area(offset: isize) -> isize {
     pointer + offset
 }
 
-/// The field `cpu_id` there.
+/// The field `cpu_id` of the area.
 ///
 /// # Safety
-/// The thread has such an area.
+/// The thread must have such an area.
 #[inline(always)]
 pub unsafe fn cpu_id(area: isize) -> i32 {
     // SAFETY: the caller's promise; the kernel writes it.
@@ -71,12 +71,12 @@ pub fn stack_pointer() -> usize {
     pointer
 }
 
-// Around each section. The descriptor is `struct rseq_cs`: version, flags, start, length up to
-// behind the commit, abort address. Four bytes before the abort address stands the signature that
-// glibc registered; here it is an instruction (brk) that is never executed. `rseq_cs` is set back
-// at the end, because the descriptor goes away when the library is closed.
+// The code around each section. The descriptor is `struct rseq_cs`: version, flags, start, length
+// to the end of the commit, abort address. The kernel requires the signature that glibc registered
+// in the four bytes before the abort address; here it is an instruction (brk) that is never
+// executed. The end clears `rseq_cs`, because unloading the library unmaps the descriptor.
 //
-// Labels: 2 start, 3 behind the commit, 4 not the owner, 5 end, 6 descriptor, 7 abort.
+// Labels: 2 start, 3 after the commit, 4 not the owner, 5 end, 6 descriptor, 7 abort.
 macro_rules! begin {
     () => {
         concat!(
@@ -205,7 +205,7 @@ pub unsafe fn copy_and_store(
 /// Stores `value` to `lock`, if it holds `owned`.
 ///
 /// # Safety
-/// `lock` must be the lock word, which is only changed from `owned` by others in an atomic step.
+/// `lock` must be a lock word, which other threads change only by atomic compare-and-exchange.
 #[inline(always)]
 pub unsafe fn store(area: isize, lock: *mut usize, owned: usize, value: usize) -> u32 {
     let section: u32;
@@ -229,7 +229,7 @@ pub unsafe fn store(area: isize, lock: *mut usize, owned: usize, value: usize) -
 
 /// The probe of `sys/probe.rs`.
 pub fn probe_setup(handle: usize, asked: i32, granted: i32, rung: i32, error: i32) {
-    // SAFETY: a nop, which reads nothing; the rest is a note for debuggers.
+    // SAFETY: a nop, and a note in another section of the file.
     unsafe {
         asm!(
             crate::sys::probe::note!("8@x0 -4@x1 -4@x2 -4@x3 -4@x4"),

@@ -1,5 +1,5 @@
-//! MIPS, 32-bit and 64-bit. It has 128 signals, all others 64. The 64-bit kernel has another call
-//! table for programs with 32-bit pointers, which are not supported.
+//! MIPS, 32-bit and 64-bit. It has 128 signals; other CPUs have 64. Programs with 32-bit pointers
+//! on 64-bit registers (n32) are not supported, because their system calls have other numbers.
 
 pub use super::no_sections::*;
 pub use super::through_libc::*;

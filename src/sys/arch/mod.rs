@@ -1,37 +1,38 @@
-//! What is known of each CPU, one file for each. Every file has the same items:
+//! The code and constants for each CPU, one file for each. Every file has the same items:
 //!
 //! | item | |
 //! |---|---|
-//! | `REAPS` | whether completions may be taken from the ring: whether there are sections here |
-//! | `BROKEN_KERNELS` | which versions do not restart sections although they say so |
-//! | `LARGEST_PAGE` | the largest page that its kernels may be built with |
+//! | `REAPS` | whether the CPU has restartable sections, which taking from the ring needs |
+//! | `BROKEN_KERNELS` | the kernel versions that claim to restart sections but do not |
+//! | `LARGEST_PAGE` | the largest page size of the CPU's kernels |
 //! | `SYS_IO_PGETEVENTS`, `KERNEL_SIGSET_SIZE` | from `asm/unistd.h`, `asm/signal.h` |
-//! | `Register`, `syscall1` to `syscall6`, `mmap` | how a system call is made |
-//! | `stack_pointer`, `rseq_area`, `cpu_id` | where a thread's stack, and its `struct rseq`, are |
+//! | `Register`, `syscall1` to `syscall6`, `mmap` | system calls |
+//! | `stack_pointer`, `rseq_area`, `cpu_id` | the thread's stack pointer and `struct rseq` |
 //! | `read_words`, `copy_and_store`, `store` | the restartable sections |
+//! | `probe_setup` | the probe of `probe.rs` |
 //!
 //! A new CPU is one file and one row of the table below. `build.rs` reads `REAPS` and
-//! `LARGEST_PAGE` from these files. A file without an instruction of its own makes system calls
-//! through libc (`through_libc.rs`); one without sections has those of `no_sections.rs`, which are
-//! never run.
+//! `LARGEST_PAGE` from these files. A file without a system call instruction uses
+//! `through_libc.rs`; one without sections uses `no_sections.rs`, whose sections are never run.
 //!
-//! Registers and the clobbered ones are from syscall(2), "Architecture calling conventions".
+//! The registers, and those that the kernel clobbers, are from syscall(2), "Architecture calling
+//! conventions".
 
-/// `syscall1` to `syscall6`, from `instruction!` of the file that uses this.
+/// Defines `syscall1` to `syscall6` with the macro `instruction!` of the file that uses this.
 #[allow(unused_macros)]
 macro_rules! with_instruction {
     ($($name:ident($($argument:ident $register:tt),+);)+) => {$(
         #[inline(always)]
         pub unsafe fn $name(number: libc::c_long, $($argument: Register),+) -> isize {
             let answer: Register;
-            // SAFETY: the instruction's contract is the system call's, which the caller keeps;
-            // no stack is used, and every register that the kernel changes is declared.
+            // SAFETY: the caller keeps the system call's contract. The instruction uses no stack,
+            // and every register that the kernel changes is declared.
             unsafe { instruction!(number, answer, $($argument $register),+) };
             answer as isize
         }
     )+
 
-    /// Anonymous memory (`mmap(2)`).
+    /// Maps anonymous memory (`mmap(2)`).
     pub unsafe fn mmap(length: usize, protection: libc::c_int, flags: libc::c_int) -> isize {
         // SAFETY: the same contract.
         unsafe {
@@ -62,7 +63,7 @@ macro_rules! cpus {
     };
 }
 
-// By Rust's names. The build script reads this table too.
+// Rust's names of the CPUs. The build script reads this table too.
 cpus! {
     "x86_64" => x86_64;
     "x86" => x86;

@@ -1,5 +1,5 @@
-//! Where there are no sections for the CPU: no thread has an area, so none owns a lock, and none of
-//! these functions is called.
+//! For CPUs without restartable sections: no thread has an area, so none owns a lock, and none of
+//! these sections is run.
 
 /// The outcome "not the owner".
 const NOT_OWNER: u32 = 2;
@@ -12,7 +12,7 @@ pub fn rseq_area(offset: isize) -> isize {
     offset
 }
 
-/// As in a thread that could not be registered.
+/// The value in a thread whose registration failed.
 pub unsafe fn cpu_id(_: isize) -> i32 {
     -1
 }

@@ -8,10 +8,10 @@ pub const LARGEST_PAGE: usize = 4096;
 pub const KERNEL_SIGSET_SIZE: usize = 8;
 pub const SYS_IO_PGETEVENTS: c_long = 292;
 
-/// What an argument is passed in.
+/// The type of a register that passes an argument.
 pub type Register = isize;
 
-// The first argument shares its register with the answer.
+// The first argument and the result share a register.
 macro_rules! instruction {
     (
         $number:ident, $answer:ident, $first:ident $first_register:tt
@@ -34,8 +34,8 @@ with_instruction! {
     syscall6(a "a0", b "a1", c "a2", d "a3", e "a4", f "a5");
 }
 
-// What the compiler calls to copy and clear memory, as symbols of this object alone: the shared
-// library needs no C library on this CPU.
+// The functions that the compiler calls to copy and clear memory, as local symbols, because the
+// shared library is not linked with a C library on this CPU.
 core::arch::global_asm!(
     ".pushsection .text.memory,\"ax\"",
     "memset:",

@@ -1,14 +1,14 @@
-//! System calls through libc's `syscall`, with `errno` put back as it was.
+//! System calls through libc's `syscall`, which keep `errno` unchanged.
 
-/// What an argument is passed in.
+/// The type of a register that passes an argument.
 pub type Register = isize;
 
 macro_rules! with_libc {
     ($($name:ident($($argument:ident),+);)+) => {$(
         #[inline(always)]
         pub unsafe fn $name(number: libc::c_long, $($argument: Register),+) -> isize {
-            // SAFETY: the system call's contract, which the caller keeps; __errno_location is
-            // the calling thread's own and always valid.
+            // SAFETY: the caller keeps the system call's contract. __errno_location returns a valid
+            // pointer to this thread's errno.
             unsafe {
                 let errno = libc::__errno_location();
                 let saved = *errno;
@@ -31,10 +31,10 @@ with_libc! {
     syscall6(a, b, c, d, e, f);
 }
 
-/// Anonymous memory. By libc's function, because the system call takes its arguments otherwise on
-/// some of these machines, and has another name on others.
+/// Maps anonymous memory. Uses libc's function, because the system call has other arguments or
+/// another name on some of these machines.
 pub unsafe fn mmap(length: usize, protection: libc::c_int, flags: libc::c_int) -> isize {
-    // SAFETY: the call's contract, which the caller keeps; and as above.
+    // SAFETY: a new mapping, at an address that the kernel chooses; and as above.
     unsafe {
         let errno = libc::__errno_location();
         let saved = *errno;

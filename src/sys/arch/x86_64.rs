@@ -1,5 +1,4 @@
-//! x86-64, and its form with 32-bit pointers (x32), whose `long`s and pointers the kernel reads as
-//! 64 bits each.
+//! x86-64, and its form with 32-bit pointers (x32), whose system calls take 64-bit arguments.
 
 use core::arch::asm;
 use libc::c_long;
@@ -8,7 +7,7 @@ pub const REAPS: bool = true;
 pub const BROKEN_KERNELS: Option<core::ops::Range<u64>> = None;
 pub const LARGEST_PAGE: usize = 4096;
 pub const KERNEL_SIGSET_SIZE: usize = 8;
-/// x32 marks its calls by a bit.
+/// x32 system calls have an extra bit in their numbers.
 pub const SYS_IO_PGETEVENTS: c_long = 333
     + if cfg!(target_pointer_width = "32") {
         0x4000_0000
@@ -16,7 +15,7 @@ pub const SYS_IO_PGETEVENTS: c_long = 333
         0
     };
 
-/// What an argument is passed in.
+/// The type of a register that passes an argument.
 pub type Register = i64;
 
 macro_rules! instruction {
@@ -39,16 +38,16 @@ with_instruction! {
     syscall6(a "rdi", b "rsi", c "rdx", d "r10", e "r8", f "r9");
 }
 
-/// The thread's `struct rseq`, as its distance from where the segment register FS points.
+/// The thread's `struct rseq`, as an offset from the base of the segment register FS.
 #[inline(always)]
 pub fn rseq_area(offset: isize) -> isize {
     offset
 }
 
-/// The field `cpu_id` there.
+/// The field `cpu_id` of the area.
 ///
 /// # Safety
-/// The thread has such an area.
+/// The thread must have such an area.
 #[inline(always)]
 pub unsafe fn cpu_id(area: isize) -> i32 {
     let cpu: i32;
@@ -71,12 +70,13 @@ pub fn stack_pointer() -> usize {
     pointer
 }
 
-// Around each section. The descriptor is `struct rseq_cs`: version, flags, start, length up to
-// behind the commit, abort address. Four bytes before the abort address stands the signature that
-// glibc registered; here it is the displacement of an instruction (ud1) that is never executed.
-// `rseq_cs` is set back at the end, because the descriptor goes away when the library is closed.
+// The code around each section. The descriptor is `struct rseq_cs`: version, flags, start, length
+// to the end of the commit, abort address. The kernel requires the signature that glibc registered
+// in the four bytes before the abort address; here it is the displacement of an instruction (ud1)
+// that is never executed. The end clears `rseq_cs`, because unloading the library unmaps the
+// descriptor.
 //
-// Labels: 2 start, 3 behind the commit, 4 not the owner, 5 end, 6 descriptor, 7 abort.
+// Labels: 2 start, 3 after the commit, 4 not the owner, 5 end, 6 descriptor, 7 abort.
 macro_rules! begin {
     () => {
         concat!(
@@ -209,7 +209,7 @@ pub unsafe fn copy_and_store(
 /// Stores `value` to `lock`, if it holds `owned`.
 ///
 /// # Safety
-/// `lock` must be the lock word, which is only changed from `owned` by others in an atomic step.
+/// `lock` must be a lock word, which other threads change only by atomic compare-and-exchange.
 #[inline(always)]
 pub unsafe fn store(area: isize, lock: *mut usize, owned: usize, value: usize) -> u32 {
     let section: u32;
@@ -234,7 +234,7 @@ pub unsafe fn store(area: isize, lock: *mut usize, owned: usize, value: usize) -
 /// The probe of `sys/probe.rs`.
 #[cfg(target_pointer_width = "64")]
 pub fn probe_setup(handle: usize, asked: i32, granted: i32, rung: i32, error: i32) {
-    // SAFETY: a nop, which reads nothing; the rest is a note for debuggers.
+    // SAFETY: a nop, and a note in another section of the file.
     unsafe {
         asm!(
             crate::sys::probe::note!("8@%rdi -4@%esi -4@%edx -4@%ecx -4@%r8d"),

@@ -1,16 +1,16 @@
-//! Restartable sequences (rseq(2), the kernel's `kernel/rseq.c`): short pieces of code that the
-//! kernel does not resume in the middle. If the thread is preempted, moved to another processor or
-//! gets a signal inside a section, it continues at the section's abort address, and the section
-//! has had no effect: its last instruction, the commit, was not executed.
+//! Restartable sections (rseq(2), the kernel's `kernel/rseq.c`): short pieces of code that the
+//! kernel restarts if it interrupts them. If the thread is preempted, migrated or gets a signal
+//! inside a section, it continues at the section's abort address. The section has then had no
+//! effect, because its last instruction, the commit, was not executed.
 //!
-//! Each section here begins with the same check: the lock word still holds this call. Together with
-//! [`restart_others`] that lets one thread take the lock from another without asking it: change the
-//! word, then restart every section in progress. From then on the former owner's section either
-//! has committed or finds that the word has changed.
+//! Each section here first checks that the lock word still names this call. Together with
+//! [`restart_others`], this lets one thread take the lock from another without its cooperation:
+//! change the word, then restart every section in progress. After that, the former owner's section
+//! either has committed or will find that the word has changed.
 //!
-//! glibc registers the area that the kernel reads, `struct rseq`, for every thread since version
-//! 2.35. Nothing is registered here: two registrations would exclude each other. Where the C
-//! library registers none, or the CPU has no sections in `arch`, [`Area::of_this_thread`] is None.
+//! The kernel reads an area for each thread, `struct rseq`, which glibc 2.35 and later register. A
+//! thread can have only one, so the library registers none. If the C library does not either, or
+//! `arch` has no sections for the CPU, [`Area::of_this_thread`] is None.
 
 mod section;
 
@@ -23,7 +23,7 @@ use core::sync::atomic::{AtomicIsize, Ordering::Relaxed};
 use libc::c_long;
 pub use section::Section;
 
-/// From the number that the assembly leaves.
+/// Converts the number that the assembly returns.
 #[inline(always)]
 fn outcome(number: u32) -> Section {
     match number {
@@ -33,38 +33,40 @@ fn outcome(number: u32) -> Section {
     }
 }
 
-/// Where this thread's `struct rseq` is. The fields used here are `cpu_id`, four bytes at offset 4,
-/// and `rseq_cs`, the address of the current section's descriptor, eight bytes at offset 8.
+/// The location of a thread's `struct rseq`. The fields used here are `cpu_id`, four bytes at
+/// offset 4, and `rseq_cs`, the address of the current section's descriptor, eight bytes at offset
+/// 8.
 #[derive(Clone, Copy)]
 pub struct Area(isize);
 
 impl Area {
+    /// The area, if the kernel uses it.
+    ///
     /// # Safety
-    /// The thread has an area at this distance from its thread pointer.
+    /// The thread must have an area at this distance from its thread pointer.
     #[inline(always)]
     unsafe fn at(offset: isize) -> Option<Area> {
         let area = arch::rseq_area(offset);
-        // The kernel keeps the number of the processor there; it is negative in a thread that the C
-        // library could not register.
+        // The kernel stores the CPU's number there. It is negative if registration failed.
         // SAFETY: the caller's promise.
         (unsafe { arch::cpu_id(area) } >= 0).then_some(Area(area))
     }
 
-    /// Whether threads of this process own locks.
+    /// Whether threads of this process may own locks.
     #[inline(always)]
     pub fn are_used() -> bool {
         OFFSET.load(Relaxed) != 0
     }
 
-    /// None if this thread has none, so that it must not own a lock.
+    /// This thread's area. A thread without one must not own a lock.
     #[inline(always)]
     pub fn of_this_thread() -> Option<Area> {
-        // Relaxed: written before `main`, by `enable`.
+        // Relaxed: `enable` stores it before `main`.
         let offset = OFFSET.load(Relaxed);
         if offset == 0 {
             return None;
         }
-        // SAFETY: the C library says that each of its threads has an area there.
+        // SAFETY: the C library guarantees that each of its threads has an area there.
         unsafe { Area::at(offset) }
     }
 }
@@ -73,7 +75,7 @@ impl Area {
 static OFFSET: AtomicIsize = AtomicIsize::new(0);
 
 #[cfg(reaps_in_user_space)]
-// The C library's, where it has them. Weak, since the library must load without.
+// The C library's symbols. Weak, because older C libraries do not have them.
 core::arch::global_asm!(
     ".weak __rseq_offset",
     ".weak __rseq_size",
@@ -98,8 +100,8 @@ extern "C" {
     static REGISTERED: Registered;
 }
 
-/// Lets threads own locks, if they may, the C library has registered this one and the kernel can
-/// restart sections (`membarrier(2)`, `MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ`, since Linux 5.10).
+/// Allows threads to own locks, if `may`, if the C library has registered this thread's area, and
+/// if the kernel can restart sections (`MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ`, since Linux 5.10).
 #[cfg(reaps_in_user_space)]
 pub fn enable(may: bool) {
     let offset = if may { registered_offset() } else { None };
@@ -108,18 +110,18 @@ pub fn enable(may: bool) {
 
 #[cfg(reaps_in_user_space)]
 fn registered_offset() -> Option<isize> {
-    // SAFETY: the two words above, which the dynamic linker has written before any of our code
-    // runs; each is 0 or the address of the C library's constant.
+    // SAFETY: the two words above. The dynamic linker writes them before any of our code runs; each
+    // is 0 or the address of the C library's constant.
     let registered = unsafe { &REGISTERED };
     let (&offset, &size) = (registered.offset?, registered.size?);
     let is_broken = arch::BROKEN_KERNELS.is_some_and(|kernels| kernels.contains(&kernel_version()));
-    // SAFETY: the C library says so, if it says that the area has a size.
+    // SAFETY: if the size is not 0, the C library guarantees that threads have areas.
     let can =
         !is_broken && size != 0 && unsafe { Area::at(offset) }.is_some() && can_restart_others();
     (can && membarrier(REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0).then_some(offset)
 }
 
-/// What `uname(2)` calls the release: the numbers that it begins with, one in each 16 bits.
+/// The kernel's version, from the release that `uname(2)` returns.
 #[cfg(reaps_in_user_space)]
 fn kernel_version() -> u64 {
     let mut names = core::mem::MaybeUninit::<libc::utsname>::uninit();
@@ -127,12 +129,12 @@ fn kernel_version() -> u64 {
     if unsafe { call!(libc::SYS_uname, pointer(names.as_mut_ptr())) } != 0 {
         return 0;
     }
-    // SAFETY: it has.
+    // SAFETY: the kernel has written it.
     let names = unsafe { names.assume_init_ref() };
     version_of(names.release.iter().map(|&byte| byte as u8))
 }
 
-/// The version that a release begins with, up to the first byte of another kind.
+/// The version at the beginning of a release string, such as 6.12.3: 16 bits for each number.
 #[cfg(reaps_in_user_space)]
 pub fn version_of(release: impl Iterator<Item = u8>) -> u64 {
     let mut version = 0;
@@ -201,25 +203,25 @@ pub unsafe fn copy_and_store(
 /// Section: stores `value` to `lock`, with release, if it holds `owned`.
 ///
 /// # Safety
-/// `lock` must be the lock word, which is only changed from `owned` by others in an atomic step.
+/// `lock` must be a lock word, which other threads change only by atomic compare-and-exchange.
 #[inline(always)]
 pub unsafe fn store(area: Area, lock: *mut usize, owned: usize, value: usize) -> Section {
     // SAFETY: the same contract.
     outcome(unsafe { arch::store(area.0, lock, owned, value) })
 }
 
-/// Whether the kernel knows how to restart sections. A question with an answer of its own, because
-/// some sandboxes and emulators answer 0 to anything and do nothing.
+/// Whether the kernel can restart sections. Checks for the command's bit, because some sandboxes
+/// and emulators return 0 for any system call and do nothing.
 pub fn can_restart_others() -> bool {
     let commands = membarrier(QUERY);
     let needed = PRIVATE_EXPEDITED_RSEQ as isize;
     commands >= 0 && commands & needed != 0
 }
 
-/// Restarts every section that another thread of this process is in, and orders memory: what those
-/// threads stored before is seen afterwards. Whether the kernel did it.
+/// Restarts every section that another thread of this process is in. Also a memory barrier: earlier
+/// stores of those threads are visible afterwards. False if the kernel refuses.
 pub fn restart_others() -> bool {
-    // A process that was restored from a checkpoint may have lost its registration.
+    // A process that is restored from a checkpoint may have lost its registration.
     membarrier(PRIVATE_EXPEDITED_RSEQ) == 0
         || membarrier(REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0
             && membarrier(PRIVATE_EXPEDITED_RSEQ) == 0

@@ -1,12 +1,12 @@
-//! How a section ended.
+//! The outcome of a restartable section.
 
-/// How a section ended.
+/// The outcome of a restartable section.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Section {
     /// It committed.
     Done,
-    /// The kernel aborted it: it had no effect, and can be tried again.
+    /// The kernel aborted it. It had no effect, and can be repeated.
     Aborted,
-    /// The lock word does not hold this call any more: it had no effect.
+    /// The lock word no longer names this call. The section had no effect.
     NotOwner,
 }
