@@ -683,7 +683,7 @@ mysql_keeps_its_rows() {
 
 works_mysql() {
 	daemon=mysqld client=mysql innochecksum=innochecksum
-	server_options='--innodb-redo-log-capacity=16M --skip-log-bin --mysqlx=0'
+	server_options='--innodb-redo-log-capacity=16M --skip-log-bin --mysqlx=0 --secure-file-priv=NULL'
 	quiet offline mysqld --no-defaults --initialize-insecure --user=root --datadir=/srv/new
 	for kind in enosys eperm limit=0 limit=8 kill; do
 		check "$kind: after a kill, its rows are there" mysql_keeps_its_rows "$kind"
