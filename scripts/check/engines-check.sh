@@ -513,28 +513,28 @@ write_rows() {
 	for writer in $writers; do
 		awk -v writer="$writer" 'BEGIN {
 			for (id = 1; id <= 20000; id++) {
-				body = "REPEAT(MD5(" writer * 100000 + id "), 50)"
-				printf "INSERT INTO rows_of.data VALUES (%d, %d, %s, UNHEX(MD5(%s)));",
+				body = "REPEAT(SHA2(" writer * 100000 + id ", 256), 25)"
+				printf "INSERT INTO rows_of.data VALUES (%d, %d, %s, UNHEX(SHA2(%s, 256)));",
 					writer, id, body, body
 				printf " SELECT %d;\n", id
 			}
 		}' > "$root/srv/writer.$writer"
 		offline sh -c "exec $client --no-defaults --user=root --socket=/srv/server.sock --batch \
-			--skip-column-names --unbuffered < writer.$writer > committed.$writer 2> /dev/null" &
+			--skip-column-names --unbuffered < writer.$writer > committed.$writer 2> errors.$writer" &
 		writing="$writing $!"
 	done
 	for _ in $(seq 300); do
 		sleep 0.1
 		[ "$(cat "$root"/srv/committed.* 2> /dev/null | wc -l)" -lt 2000 ] || return 0
 	done
-	cat "$work/server.log"
+	cat "$work/server.log" "$root"/srv/errors.*
 	return 1
 }
 
 # Every row that was committed is there and right, there is no gap, and at most the one that was
 # under way comes on top.
 rows_are_there() {
-	sql 'SELECT writer, COUNT(*), MAX(id), SUM(UNHEX(MD5(body)) = sum)
+	sql 'SELECT writer, COUNT(*), MAX(id), SUM(UNHEX(SHA2(body, 256)) = sum)
 		FROM rows_of.data GROUP BY writer ORDER BY writer' > "$work/rows" || return 1
 	for writer in $writers; do
 		committed=$(tail -n 1 "$root/srv/committed.$writer")
@@ -550,12 +550,12 @@ rows_are_there() {
 # rows_stay HOW...: servers that are started by that command: one is killed under its writers, and
 # the next one has all rows.
 rows_stay() {
-	rm -rf "$root/srv/data" "$root"/srv/committed.*
+	rm -rf "$root/srv/data" "$root"/srv/committed.* "$root"/srv/errors.*
 	mkdir "$root/srv/data"
 	cp -a "$root/srv/new/." "$root/srv/data"
 	server "$@" || return 1
 	sql 'CREATE DATABASE rows_of; CREATE TABLE rows_of.data (writer INT, id INT,
-		body VARBINARY(2000), sum BINARY(16), PRIMARY KEY (writer, id),
+		body VARBINARY(2000), sum BINARY(32), PRIMARY KEY (writer, id),
 		KEY (sum)) ENGINE=InnoDB' || return 1
 	write_rows || return 1
 	kill_server
@@ -683,7 +683,7 @@ mysql_keeps_its_rows() {
 
 works_mysql() {
 	daemon=mysqld client=mysql innochecksum=innochecksum
-	server_options='--innodb-redo-log-capacity=16M --skip-log-bin --mysqlx=0'
+	server_options='--innodb-redo-log-capacity=16M --skip-log-bin --mysqlx=0 --secure-file-priv=NULL'
 	quiet offline mysqld --no-defaults --initialize-insecure --user=root --datadir=/srv/new
 	for kind in enosys eperm limit=0 limit=8 kill; do
 		check "$kind: after a kill, its rows are there" mysql_keeps_its_rows "$kind"

@@ -173,7 +173,8 @@ enter_root() {
 	for type in deb deb-src; do
 		echo "$type $(archive Debian) $suite main"
 		security=$(archive Debian-Security)
-		[ -z "$security" ] || echo "$type $security $suite-security main"
+		# Debian's newest release has no fixes but in itself.
+		[ -z "$security" ] || [ "$suite" = sid ] || echo "$type $security $suite-security main"
 	done > "$root/etc/apt/sources.list"
 	quiet in_root apt-get update
 	quiet apt_install --only-upgrade libc6
