@@ -207,8 +207,11 @@ piuparts-check: ## install, replace and purge the packages with piuparts
 root-check sources-check autopkgtest-check piuparts-check: deb
 	$(record) scripts/check/$@.sh
 
+engines-check: all ## run Debian's programs where kernel AIO is refused to them
+	$(record) scripts/check/$@.sh
+
 .PHONY: all install uninstall demo clean help header check lint check-long tsan miri bench \
 	cross-check i386-check emulation-check kernel-check rust-check sbom dist dist-check \
 	reproducible-check licences deb rpm package-check root-check sources-check \
-	autopkgtest-check piuparts-check
+	autopkgtest-check piuparts-check engines-check
 .DELETE_ON_ERROR:
