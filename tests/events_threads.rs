@@ -1,5 +1,5 @@
 //! The table of contexts that the library serves and their events, with real threads:
-//! src/engine/served.rs and events.rs over std's atomics, and memory from the allocator, so that
+//! src/engine/served.rs and event_queue.rs over std's atomics, and memory from the allocator, so that
 //! ThreadSanitizer (`make tsan`) sees every access to an event and to memory that was given back.
 //!
 //! Threads submit, take and wait for events, while one destroys the context again and again and
@@ -18,8 +18,8 @@ mod aio_ring;
 #[allow(dead_code)]
 #[path = "../src/errno.rs"]
 mod errno;
-#[path = "../src/engine/events.rs"]
-mod events;
+#[path = "../src/engine/event_queue.rs"]
+mod event_queue;
 #[allow(dead_code)]
 #[path = "../src/sys/restartable/section.rs"]
 pub mod restartable;
@@ -101,7 +101,7 @@ mod sys {
 
 use abi::{io_context_t, io_event};
 use aio_ring::LibraryRing;
-use events::{Events, Word};
+use event_queue::{EventQueue, Word};
 use served::{ContextRef, NewContext};
 use std::alloc::{alloc_zeroed, dealloc, Layout};
 use std::ptr::null_mut;
@@ -269,13 +269,13 @@ impl<W: Word> Bare<W> {
             words: [(); 5].map(|()| word()),
             ring: new_ring(),
         };
-        bare.events().start();
+        bare.queue().start();
         bare
     }
 
-    fn events(&self) -> Events<'_, W> {
+    fn queue(&self) -> EventQueue<'_, W> {
         let [lock, outstanding, added, needed, changed] = &self.words;
-        Events {
+        EventQueue {
             lock,
             outstanding,
             added,
@@ -300,10 +300,10 @@ impl<W> Drop for Bare<W> {
 impl<W: Word + Sync> Context for Bare<W> {
     fn submit(&self, event: io_event) -> Option<bool> {
         let memory = self.memory();
-        let has_room = self.events().reserve(CAPACITY, || memory.unread());
+        let has_room = self.queue().reserve(CAPACITY, || memory.unread());
         if has_room {
             // SAFETY: under the lock, with room.
-            self.events().append(|| unsafe { memory.append(event) });
+            self.queue().append(|| unsafe { memory.append(event) });
         }
         Some(has_room)
     }
@@ -312,13 +312,13 @@ impl<W: Word + Sync> Context for Bare<W> {
         let to = events.as_mut_ptr();
         // SAFETY: under the lock, and there is room.
         let take = || unsafe { self.memory().take(to, count) };
-        Some(self.events().take(take))
+        Some(self.queue().take(take))
     }
 
     fn sleep(&self, needed: u32) {
         let memory = self.memory();
-        if let Some(value) = self.events().prepare_to_wait(needed, || memory.unread()) {
-            self.events().changed.sleep(value);
+        if let Some(value) = self.queue().prepare_to_wait(needed, || memory.unread()) {
+            self.queue().changed.sleep(value);
         }
     }
 }
@@ -432,7 +432,7 @@ fn word() -> AtomicU32 {
 
 #[test]
 fn every_event_once_in_one_context() {
-    let close = |bare: &Bare<AtomicU32>| bare.events().close();
+    let close = |bare: &Bare<AtomicU32>| bare.queue().close();
     let wrong = run(Bare::new(word), usize::MAX, true, |_| yield_now(), close);
     assert_eq!(wrong, 0, "lost or doubled");
 }

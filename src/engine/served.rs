@@ -1,4 +1,4 @@
-//! The table of the contexts that this library serves alone (`in_line.rs`) or in part
+//! The table of the contexts that this library serves alone (`inline.rs`) or in part
 //! (`short_ring.rs`). It has a fixed size, like the registry, so that a lookup needs neither memory
 //! nor a lock.
 //!
@@ -9,7 +9,7 @@
 //! In a forked child the table is empty, because the kernel wipes its pages. Some emulators claim
 //! to wipe them, but do not; therefore each entry has the ID of its process.
 
-use super::events::{Events, Word};
+use super::event_queue::{EventQueue, Word};
 use crate::abi::{io_context_t, io_event};
 use crate::aio_ring::LibraryRing;
 use crate::errno::{Errno, Result};
@@ -185,8 +185,8 @@ pub struct NewContext {
 }
 
 impl Entry {
-    fn events(&self) -> Events<'_, AtomicU32> {
-        Events {
+    fn queue(&self) -> EventQueue<'_, AtomicU32> {
+        EventQueue {
             lock: &self.lock,
             outstanding: &self.outstanding,
             added: &self.added,
@@ -294,7 +294,7 @@ pub fn add(new: &NewContext) -> bool {
     entry.nr_events.store(new.nr_events, Relaxed);
     entry.kernel_slots.store(new.kernel_slots, Relaxed);
     entry.library_events.store(0, Relaxed);
-    entry.events().start();
+    entry.queue().start();
     // Release pairs with the acquires in `find` and `add_user`: a thread that finds the handle sees
     // the other fields.
     entry.handle.store(new.handle, Release);
@@ -327,7 +327,7 @@ pub fn remove(entry: &'static Entry, ctx: io_context_t) -> bool {
     {
         return false;
     }
-    entry.events().close();
+    entry.queue().close();
     let mut turn = 0;
     while entry.users.load(SeqCst) != 0 {
         match turn {
@@ -451,7 +451,7 @@ impl ContextRef {
     pub fn reserve(&self) -> Result {
         let capacity = self.entry.capacity();
         let ring = self.ring();
-        match self.entry.events().reserve(capacity, || ring.unread()) {
+        match self.entry.queue().reserve(capacity, || ring.unread()) {
             true => Ok(0),
             false => Err(Errno::EAGAIN),
         }
@@ -459,14 +459,14 @@ impl ContextRef {
 
     /// Frees the reserved room.
     pub fn unreserve(&self) {
-        self.entry.events().unreserve();
+        self.entry.queue().unreserve();
     }
 
     /// Adds an event, for which room was reserved.
     #[inline(never)]
     pub fn append(&self, event: io_event) {
         let ring = self.ring();
-        self.entry.events().append(|| {
+        self.entry.queue().append(|| {
             // SAFETY: this thread holds the lock, and has reserved room.
             let unread = unsafe { ring.append(event) };
             self.entry.library_events.store(unread, Relaxed);
@@ -480,8 +480,8 @@ impl ContextRef {
     /// `events` must be writable, with room for `count`.
     pub unsafe fn take(&self, events: *mut io_event, count: u32) -> u32 {
         let ring = self.ring();
-        self.entry.events().take(|| {
-            // SAFETY: this thread holds the lock of `events.rs`. If the context is in the registry,
+        self.entry.queue().take(|| {
+            // SAFETY: this thread holds the lock of `event_queue.rs`. If the context is in the registry,
             // it is also a reader of the lock of `context/lock.rs`, so that lock has no owner.
             let taken = unsafe { ring.take(events, count) };
             self.entry.library_events.store(ring.unread(), Relaxed);
@@ -535,7 +535,7 @@ pub fn sleep(
         return Err(Errno::EINVAL);
     };
     let ring = context.ring();
-    let value = entry.events().prepare_to_wait(needed, || ring.unread());
+    let value = entry.queue().prepare_to_wait(needed, || ring.unread());
     context.put();
     match value {
         // The word is in the table, which is never unmapped.

@@ -6,11 +6,11 @@
 //! A thread that waits in the kernel does not see the library's events. So it waits for a short
 //! time and then checks for them.
 
-use super::in_line::{self, map_ring, Deadline, InLine};
+use super::inline::{self, map_ring, Deadline, Inline};
 use super::served::{self, Entry, NewContext};
-use super::{machine, Engine, GetEvents, KernelAio, ReapArgs};
+use super::{ring_size, Engine, GetEvents, KernelAio, ReapArgs};
 use crate::abi::{io_context_t, io_event, iocb};
-use crate::aio_ring::{self, Ring};
+use crate::aio_ring::Ring;
 use crate::errno::{Errno, Result};
 use crate::sys::futex;
 use crate::sys::memory;
@@ -32,14 +32,13 @@ pub struct ShortRing(pub &'static Entry);
 pub unsafe fn adopt(ctx: io_context_t, requested: u32) -> Result {
     // SAFETY: the kernel has just mapped the ring.
     let ring = unsafe { Ring::at(ctx) }.ok_or(Errno::EAGAIN)?;
-    let cpus = machine::cpus();
     let (address, length, slots) = map_ring(requested)?;
-    let granted = aio_ring::capacity(ring.slots(), cpus);
+    let granted = ring_size::capacity(ring.slots());
     let new = NewContext {
         handle: ctx as usize,
         memory: address,
         length,
-        capacity: aio_ring::capacity(slots, cpus).saturating_sub(granted),
+        capacity: ring_size::capacity(slots).saturating_sub(granted),
         nr_events: slots,
         kernel_slots: ring.slots(),
     };
@@ -74,7 +73,7 @@ impl Engine for ShortRing {
                     // All remaining requests, with signals blocked, so that a handler runs only at
                     // the end of the call, as with the kernel's.
                     // SAFETY: the same contract.
-                    match unsafe { InLine(Some(self.0)).submit(ctx, nr - done, rest) } {
+                    match unsafe { Inline(Some(self.0)).submit(ctx, nr - done, rest) } {
                         Ok(count) => return Ok(done as c_int + count),
                         Err(error) => break error,
                     }
@@ -178,7 +177,7 @@ impl ShortRing {
             // SAFETY: the same contract.
             let answer = unsafe {
                 match from_library {
-                    true => in_line::take(self.0, generation, args, before),
+                    true => inline::take(self.0, generation, args, before),
                     false => self.reap_from_kernel(args, before, 0),
                 }
             };

@@ -4,10 +4,10 @@
 
 use super::request;
 use super::served::{self, ContextRef, Entry, NewContext};
-use super::{machine, Engine, GetEvents, ReapArgs};
+use super::{ring_size, Engine, GetEvents, ReapArgs};
 use crate::abi::{io_context_t, io_event, iocb};
 use crate::address::is_user_address;
-use crate::aio_ring::{self, LibraryRing};
+use crate::aio_ring::LibraryRing;
 use crate::errno::{Errno, Result};
 use crate::sys::futex;
 use crate::sys::memory;
@@ -22,7 +22,7 @@ const MAX_EVENTS: u32 = 0x1000_0000 / 32 / 2;
 
 /// One context; None to create one, or if the handle is unknown.
 #[derive(Clone, Copy)]
-pub struct InLine(pub Option<&'static Entry>);
+pub struct Inline(pub Option<&'static Entry>);
 
 /// The kernel's check of a count, before its limit: `ioctx_alloc` in `fs/aio.c`.
 pub fn check_count(maxevents: c_int) -> core::result::Result<u32, Errno> {
@@ -37,8 +37,7 @@ pub fn check_count(maxevents: c_int) -> core::result::Result<u32, Errno> {
 /// Maps an empty ring for a context's events. Returns its address, length and number of slots.
 #[inline(never)]
 pub fn map_ring(maxevents: u32) -> core::result::Result<(usize, usize, u32), Errno> {
-    let page = machine::page_size();
-    let (length, slots) = aio_ring::size_for(maxevents, machine::cpus(), page);
+    let (length, slots) = ring_size::length_and_slots(maxevents);
     let address = memory::map(length)?;
     memory::name_and_wipe_on_fork(address, length, c"libaio-rs events");
     // SAFETY: the pages are new, and have room for the slots.
@@ -46,7 +45,7 @@ pub fn map_ring(maxevents: u32) -> core::result::Result<(usize, usize, u32), Err
     Ok((address, length, slots))
 }
 
-impl Engine for InLine {
+impl Engine for Inline {
     unsafe fn set_up(self, maxevents: c_int, ctxp: *mut io_context_t) -> Result {
         let mut checked = Checked::new();
         if !is_user_address(ctxp) || !checked.is_readable(ctxp, size_of::<io_context_t>()) {
@@ -66,7 +65,7 @@ impl Engine for InLine {
             handle: address,
             memory: address,
             length,
-            capacity: aio_ring::capacity(slots, machine::cpus()),
+            capacity: ring_size::capacity(slots),
             nr_events: slots,
             kernel_slots: 0,
         };

@@ -48,7 +48,7 @@ const NONE: u32 = u32::MAX;
 const CLOSED: u32 = u32::MAX - 1;
 
 /// The five words of a context.
-pub struct Events<'a, W> {
+pub struct EventQueue<'a, W> {
     /// A mutex: [`FREE`], [`HELD`] or [`CONTENDED`].
     pub lock: &'a W,
     /// The number of requests that have reserved room: those being carried out, and `added`.
@@ -63,7 +63,7 @@ pub struct Events<'a, W> {
     pub changed: &'a W,
 }
 
-impl<W: Word> Events<'_, W> {
+impl<W: Word> EventQueue<'_, W> {
     /// Initialises the words of a new context, before any other thread uses it.
     pub fn start(&self) {
         self.lock.store(FREE, Relaxed);
