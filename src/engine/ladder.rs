@@ -11,7 +11,7 @@
 //! rungs 3 and 4, because that call does not see the library's events.
 
 use super::inline::{check_count, Inline};
-use super::{ring_size, served, short_ring};
+use super::{context_table, ring_size, short_ring};
 use super::{Engine, KernelAio};
 use crate::abi::io_context_t;
 use crate::aio_ring::Ring;
@@ -193,8 +193,8 @@ unsafe fn accept_smaller(
 #[inline(never)]
 fn remove_stale_entry(mode: Mode, ctx: io_context_t) {
     if mode != Mode::Kernel {
-        if let Some(entry) = served::find(ctx) {
-            served::remove(entry, ctx);
+        if let Some(entry) = context_table::find(ctx) {
+            context_table::remove(entry, ctx);
         }
     }
 }

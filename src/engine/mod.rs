@@ -11,24 +11,27 @@
 //! | `inline.rs` | the engine of contexts without the kernel |
 //! | `short_ring.rs` | the engine of kernel contexts with a smaller ring |
 //! | `ring_size.rs` | the size of a ring, and the number of requests that it has room for |
-//! | `served.rs` | the table of their contexts, and references to them |
+//! | `context_table.rs` | the table of their contexts |
+//! | `context_ref.rs` | a thread's reference to one of them |
 //! | `request.rs` | io_submit(): checks one iocb, carries it out in this thread, adds its event |
 //! | `transfer.rs` | reads and writes |
-//! | `event_queue.rs` | the lock for the events, the room for them, and the threads that wait for them |
+//! | `event_queue.rs` | the lock for the events, the room for them, the waiting threads |
 //! | `aio_ring.rs` (`LibraryRing`) | the events, in a ring of the library's own |
 //!
 //! io_getevents() then copies events from that ring, like from the kernel's: in user space as the
-//! owner of its lock (`context/getevents.rs`), or else in `inline.rs`, which also waits.
+//! owner of its lock (`context/getevents.rs`), or else in `wait.rs`, which also waits.
 
+mod context_ref;
+mod context_table;
 mod event_queue;
 mod inline;
 mod kernel_aio;
 mod ladder;
 mod request;
 mod ring_size;
-mod served;
 mod short_ring;
 mod transfer;
+mod wait;
 
 use crate::abi::{io_context_t, io_event, iocb};
 use crate::errno::Result;
@@ -87,7 +90,7 @@ pub trait Engine: Copy {
 
 /// Must be called when the library is loaded, if the environment allows more than kernel AIO.
 pub fn prepare() {
-    served::prepare();
+    context_table::prepare();
     crate::sys::user_memory::prepare();
     ladder::prepare();
 }
@@ -106,7 +109,7 @@ pub enum AnyEngine {
 impl AnyEngine {
     /// Looks the handle up in the table.
     pub fn of(mode: Mode, ctx: io_context_t) -> AnyEngine {
-        match served::find(ctx) {
+        match context_table::find(ctx) {
             Some(entry) if entry.is_inline(ctx) => AnyEngine::Inline(Inline(Some(entry))),
             Some(entry) => AnyEngine::ShortRing(ShortRing(entry)),
             None if mode == Mode::Inline => AnyEngine::Inline(Inline(None)),

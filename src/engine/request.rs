@@ -1,7 +1,7 @@
 //! Carries out one request in the thread that submits it: first the checks of `io_submit_one` in
 //! the kernel's `fs/aio.c`, in the same order, then the operation.
 
-use super::served::ContextRef;
+use super::context_ref::ContextRef;
 use super::transfer::Transfer;
 use crate::abi::{io_event, io_iocb_cmd, io_iocb_common, iocb};
 use crate::address::is_user_address;

@@ -6,8 +6,9 @@
 //! A thread that waits in the kernel does not see the library's events. So it waits for a short
 //! time and then checks for them.
 
-use super::inline::{self, map_ring, Deadline, Inline};
-use super::served::{self, Entry, NewContext};
+use super::context_table::{self, Entry, NewContext};
+use super::inline::{map_ring, Inline};
+use super::wait::{self, Deadline};
 use super::{ring_size, Engine, GetEvents, KernelAio, ReapArgs};
 use crate::abi::{io_context_t, io_event, iocb};
 use crate::aio_ring::Ring;
@@ -42,7 +43,7 @@ pub unsafe fn adopt(ctx: io_context_t, requested: u32) -> Result {
         nr_events: slots,
         kernel_slots: ring.slots(),
     };
-    if !served::add(&new) {
+    if !context_table::add(&new) {
         // SAFETY: no other thread has the address.
         unsafe { memory::unmap(address, length) };
         return Err(Errno::EAGAIN);
@@ -137,7 +138,7 @@ impl Engine for ShortRing {
     unsafe fn destroy(self, ctx: io_context_t) -> Result {
         // The table first: as soon as the kernel has destroyed the context, it may create another
         // one at the same address.
-        if !served::remove(self.0, ctx) {
+        if !context_table::remove(self.0, ctx) {
             return Err(Errno::EINVAL);
         }
         // SAFETY: the same contract.
@@ -177,7 +178,7 @@ impl ShortRing {
             // SAFETY: the same contract.
             let answer = unsafe {
                 match from_library {
-                    true => inline::take(self.0, generation, args, before),
+                    true => wait::take(self.0, generation, args, before),
                     false => self.reap_from_kernel(args, before, 0),
                 }
             };

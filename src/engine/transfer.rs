@@ -8,8 +8,8 @@
 //! A *server* below is a FUSE daemon, or the server of a network file system. It can return any
 //! error, and a request must not be sent to it twice.
 
+use super::context_ref::{ContextRef, FileWait};
 use super::request::Refused;
-use super::served::{ContextRef, Wait};
 use crate::address::is_user_address;
 use crate::errno::{into_event, Errno};
 use crate::sys::files::{self, Direction, Transferred, NO_OFFSET};
@@ -478,11 +478,11 @@ impl Transfer {
                         }
                     }
                     match context.wait_for_file(self.fd, events, is_partial) {
-                        Wait::Ready => {}
-                        Wait::Interrupted if is_partial => return Ok(done),
-                        Wait::Interrupted => return Ok(into_event(Err(Errno::EINTR))),
-                        Wait::Full => return Err(Refused::WithoutRoom(Errno::EAGAIN)),
-                        Wait::Destroyed => return Err(Refused::WithoutRoom(Errno::EINVAL)),
+                        FileWait::Ready => {}
+                        FileWait::Interrupted if is_partial => return Ok(done),
+                        FileWait::Interrupted => return Ok(into_event(Err(Errno::EINTR))),
+                        FileWait::Full => return Err(Refused::WithoutRoom(Errno::EAGAIN)),
+                        FileWait::Destroyed => return Err(Refused::WithoutRoom(Errno::EINVAL)),
                     }
                 }
                 Err(_) if is_partial => return Ok(done),
