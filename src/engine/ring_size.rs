@@ -1,5 +1,5 @@
-//! How large a ring is, and how many requests it has room for. Both depend on the number of CPUs and
-//! the size of a page.
+//! How large a ring is, and how many requests it has room for. Both depend on the number of CPUs,
+//! the first also on the size of a page.
 
 #![forbid(unsafe_code)]
 

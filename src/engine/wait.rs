@@ -111,11 +111,9 @@ pub unsafe fn read_events<T: Timeout>(entry: Option<&'static Entry>, args: &Reap
             // SAFETY: the kernel checks the mask.
             unsafe { wait_for_signal(mask, deadline.left().min(pause)) }
         };
-        match answer {
-            Err(error @ (Errno::EINTR | Errno::EINVAL | Errno::EFAULT)) => break error,
-            Err(error) if taken > 0 => break error,
-            // A wake-up, or the end of the time: check for events once more.
-            _ => {}
+        // After a wake-up, or at the end of the time, check for events once more.
+        if let Err(error @ (Errno::EINTR | Errno::EINVAL | Errno::EFAULT)) = answer {
+            break error;
         }
     };
     match taken {
