@@ -14,7 +14,10 @@
 //! | `context_table.rs` | the table of their contexts |
 //! | `context_ref.rs` | a thread's reference to one of them |
 //! | `request.rs` | io_submit(): checks one iocb, carries it out in this thread, adds its event |
-//! | `transfer.rs` | reads and writes |
+//! | `read_write.rs` | carries out a read or write |
+//! | `refusal.rs` | whether an error refuses the request, or is the result in its event |
+//! | `transfer.rs` | the system calls for a read or write |
+//! | `eventfd.rs` | adds 1 to the eventfd of a request |
 //! | `event_queue.rs` | the lock for the events, the room for them, the waiting threads |
 //! | `aio_ring.rs` (`LibraryRing`) | the events, in a ring of the library's own |
 //!
@@ -24,9 +27,12 @@
 mod context_ref;
 mod context_table;
 mod event_queue;
+mod eventfd;
 mod inline;
 mod kernel_aio;
 mod ladder;
+mod read_write;
+mod refusal;
 mod request;
 mod ring_size;
 mod short_ring;

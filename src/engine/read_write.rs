@@ -1,58 +1,21 @@
 //! Carries out a read or write with preadv2(2) or pwritev2(2). Kernel AIO calls the file's
 //! `read_iter` or `write_iter` instead (`aio_read`, `aio_write` in `fs/aio.c`).
 //!
-//! Kernel AIO refuses a request if a check fails, and returns errors of the file in an event. The
-//! system calls return both kinds of error in the same way. Therefore after an error, which is
-//! rare, further calls find out which kind it was.
-//!
 //! A *server* below is a FUSE daemon, or the server of a network file system. It can return any
 //! error, and a request must not be sent to it twice.
 
 use super::context_ref::{ContextRef, FileWait};
-use super::request::Refused;
-use crate::address::is_user_address;
+use super::refusal::Refused;
+use super::transfer::{Transfer, DSYNC, HIPRI, NOSIGNAL, NOWAIT};
 use crate::errno::{into_event, Errno};
 use crate::sys::files::{self, Direction, Transferred, NO_OFFSET};
 use crate::sys::user_memory::Checked;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use libc::{c_long, iovec, POLLIN, POLLOUT};
+use libc::{c_long, POLLIN, POLLOUT};
 
-/// `MAX_RW_COUNT` in the kernel, with pages of 4 KiB.
-pub const MAX_RW_COUNT: usize = 0x7fff_f000;
-/// `UIO_MAXIOV`.
-const UIO_MAXIOV: u32 = 1024;
-
-// The `RWF_` flags in `linux/fs.h`.
-const HIPRI: c_int = 0x01;
-const DSYNC: c_int = 0x02;
-const SYNC: c_int = 0x04;
-const NOWAIT: c_int = 0x08;
-const APPEND: c_int = 0x10;
-const NOAPPEND: c_int = 0x20;
-/// Has an effect only on pipes and sockets.
-const NOSIGNAL: c_int = 0x100;
-/// Flags that the kernel accepts for every file.
-const FLAGS_OF_EVERY_FILE: c_int = HIPRI | DSYNC | SYNC | APPEND;
-
-/// Whether the kernel is known to support [`NOAPPEND`] (since Linux 6.9).
-static KERNEL_HAS_NOAPPEND: AtomicBool = AtomicBool::new(false);
 /// Whether the kernel is known not to support [`NOSIGNAL`] (since Linux 6.18).
 static KERNEL_LACKS_NOSIGNAL: AtomicBool = AtomicBool::new(false);
-
-/// A request to read or write.
-pub struct Transfer {
-    pub direction: Direction,
-    pub fd: c_int,
-    pub vector: *const iovec,
-    pub count: u32,
-    /// Whether the vector is in the program's memory.
-    pub has_vector: bool,
-    /// Whether `nbytes` is 0.
-    pub is_empty: bool,
-    pub offset: i64,
-    pub flags: c_int,
-}
 
 impl Transfer {
     /// Makes the transfer. Returns the `res` of the event, or why the request is refused.
@@ -161,83 +124,6 @@ impl Transfer {
         }
     }
 
-    /// Makes the system call. RWF_HIPRI is removed, because kernel AIO does not poll for
-    /// completion.
-    ///
-    /// # Safety
-    /// As [`Transfer::carry_out`].
-    #[inline(never)]
-    unsafe fn transfer(&self, offset: i64, extra_flags: c_int) -> Transferred {
-        let (direction, fd, vector, count) = (self.direction, self.fd, self.vector, self.count);
-        let flags = (self.flags & !HIPRI) | extra_flags;
-        let make = |calls| {
-            // SAFETY: the caller's promise.
-            unsafe { files::transfer(calls, direction, fd, vector, count, offset, flags) }
-        };
-        match make(files::PREADV2) {
-            // If a transfer without a file fails, too, the kernel or a sandbox has only the older
-            // calls. Otherwise it is the file's error.
-            Err(error @ (Errno::ENOSYS | Errno::EPERM))
-                if self.flags & !HIPRI == 0
-                    && self.transfer_nothing(-1, NO_OFFSET) == Err(error) =>
-            {
-                make(match offset {
-                    NO_OFFSET => files::READV,
-                    _ => files::PREADV,
-                })
-            }
-            result => result,
-        }
-    }
-
-    /// Transfers 0 bytes. The kernel checks the descriptor and its mode, but does not call the
-    /// file's operation.
-    #[inline(never)]
-    fn transfer_nothing(&self, fd: c_int, offset: i64) -> Transferred {
-        let none = core::ptr::null::<iovec>();
-        // SAFETY: an empty vector refers to no memory.
-        unsafe { files::transfer(files::PREADV2, self.direction, fd, none, 0, offset, 0) }
-    }
-
-    /// Whether the file has `read_iter` or `write_iter`. None if that cannot be found out, which is
-    /// so before Linux 6.9.
-    #[inline(never)]
-    fn has_iterator(&self) -> Option<bool> {
-        match self.test_flags(0) {
-            Err(Errno::EINVAL) => {
-                KERNEL_HAS_NOAPPEND.store(true, Relaxed);
-                Some(true)
-            }
-            Err(Errno::EOPNOTSUPP) if KERNEL_HAS_NOAPPEND.load(Relaxed) => Some(false),
-            _ => None,
-        }
-    }
-
-    /// Makes a transfer of one byte that always fails before the file's operation is called,
-    /// because its two flags exclude each other: EINVAL if the file accepts flags and the kernel
-    /// supports all of them, EOPNOTSUPP if not.
-    #[inline(never)]
-    fn test_flags(&self, extra_flags: c_int) -> Transferred {
-        let byte = iovec {
-            iov_base: core::ptr::addr_of!(self.flags) as *mut libc::c_void,
-            iov_len: 1,
-        };
-        let flags = APPEND | NOAPPEND | extra_flags;
-        // SAFETY: the kernel refuses the flags, so it transfers nothing. Before Linux 6.9, it
-        // refuses NOAPPEND as an unknown flag.
-        unsafe {
-            files::transfer(
-                files::PREADV2,
-                self.direction,
-                self.fd,
-                &byte,
-                1,
-                NO_OFFSET,
-                flags,
-            )
-        }
-    }
-
     /// The flag for a write if the kernel does not support NOSIGNAL: none for a file that is known
     /// to have `write_iter`, such as regular files and block devices; otherwise DSYNC, which has no
     /// effect on files that are not stored on a disk.
@@ -254,178 +140,6 @@ impl Transfer {
             }
             Some(_) => DSYNC,
         }
-    }
-
-    /// Converts the result of a transfer to the `res` of an event, or, if kernel AIO would have
-    /// refused the request, to the error.
-    ///
-    /// # Safety
-    /// As [`Transfer::carry_out`].
-    #[inline(never)]
-    unsafe fn res_or_refusal(
-        &self,
-        result: Transferred,
-        checked: &mut Checked,
-    ) -> Result<c_long, Errno> {
-        let Err(error) = result else {
-            return Ok(into_event(result));
-        };
-        let is_refusal = match error {
-            Errno::EBADF => {
-                let status = files::status_flags(self.fd)?;
-                if let Some(error) = self.unknown_flags() {
-                    return Err(error);
-                }
-                self.is_closed_to(status)
-            }
-            // rw_verify_area() returns it for security modules, before the file's operation.
-            Errno::EACCES => self.test_flags(0) == result,
-            // The file cannot be read or written at all. This is checked before the vector.
-            Errno::EINVAL if self.transfer_nothing(self.fd, NO_OFFSET) == result => true,
-            // SAFETY: the caller's promise.
-            Errno::EINVAL => unsafe { self.is_malformed(checked) },
-            // SAFETY: the caller's promise.
-            Errno::EFAULT => unsafe { self.has_bad_address(checked) },
-            Errno::EPERM => self.flags & NOAPPEND != 0,
-            // A directory, or a file without `read_iter` or `write_iter`.
-            Errno::EISDIR | Errno::EOPNOTSUPP
-                if error == Errno::EISDIR || self.flags & !FLAGS_OF_EVERY_FILE == 0 =>
-            {
-                match self.has_iterator() {
-                    Some(true) => false,
-                    _ => return Err(Errno::EINVAL),
-                }
-            }
-            Errno::EOPNOTSUPP => self.flags & NOWAIT == 0 || !self.supports_nowait(),
-            _ => false,
-        };
-        match is_refusal {
-            true => Err(error),
-            false => Ok(into_event(result)),
-        }
-    }
-
-    /// The error of the first check that fails, of those that kernel AIO makes before it checks the
-    /// offset.
-    ///
-    /// # Safety
-    /// As [`Transfer::carry_out`].
-    #[inline(never)]
-    unsafe fn first_failed_check(&self, checked: &mut Checked) -> Option<Errno> {
-        let status = match files::status_flags(self.fd) {
-            Ok(status) => status,
-            Err(error) => return Some(error),
-        };
-        if let Some(error) = self.unknown_flags() {
-            return Some(error);
-        }
-        if self.is_closed_to(status) {
-            return Some(Errno::EBADF);
-        }
-        if self.has_iterator() == Some(false) {
-            return Some(Errno::EINVAL);
-        }
-        // SAFETY: the caller's promise.
-        unsafe { self.has_bad_address(checked) }.then_some(Errno::EFAULT)
-    }
-
-    /// Whether a file with these status flags was opened only for the other direction.
-    fn is_closed_to(&self, status: c_int) -> bool {
-        let refused_mode = match self.direction {
-            Direction::Read => libc::O_WRONLY,
-            Direction::Write => libc::O_RDONLY,
-        };
-        status & libc::O_ACCMODE == refused_mode
-    }
-
-    /// The error for flags that no kernel supports. Kernel AIO checks them before the file's mode.
-    #[inline(never)]
-    fn unknown_flags(&self) -> Option<Errno> {
-        const ALL: c_int = 0x1ff;
-        (self.flags & !ALL != 0 && files::status_flags(self.fd).is_ok())
-            .then_some(Errno::EOPNOTSUPP)
-    }
-
-    /// Whether the file supports RWF_NOWAIT (`FMODE_NOWAIT`). If so, EOPNOTSUPP came from the
-    /// file's operation.
-    fn supports_nowait(&self) -> bool {
-        let mut byte = 0_u8;
-        let one = iovec {
-            iov_base: core::ptr::addr_of_mut!(byte).cast(),
-            iov_len: 1,
-        };
-        // SAFETY: reads one byte into `byte`. A read at an offset does not change the file.
-        let answer = unsafe {
-            files::transfer(files::PREADV2, Direction::Read, self.fd, &one, 1, 0, NOWAIT)
-        };
-        match answer {
-            // Of the files without offsets, only the operations of sockets return EOPNOTSUPP.
-            Err(Errno::ESPIPE) => {
-                matches!(files::type_and_size(self.fd), Some((libc::S_IFSOCK, _)))
-            }
-            answer => answer != Err(Errno::EOPNOTSUPP),
-        }
-    }
-
-    /// The addresses and lengths in the vector, if it can be read.
-    ///
-    /// # Safety
-    /// As [`Transfer::carry_out`].
-    unsafe fn segments(
-        &self,
-        checked: &mut Checked,
-    ) -> Option<impl Iterator<Item = (usize, usize)> + '_> {
-        let count = self.count.min(UIO_MAXIOV) as usize;
-        let length = count * core::mem::size_of::<iovec>();
-        let is_readable =
-            !self.has_vector || count == 0 || checked.is_readable(self.vector, length);
-        is_readable.then(|| {
-            (0..count).map(|i| {
-                // SAFETY: it is readable. It may be unaligned, in a packed structure.
-                let segment = unsafe { self.vector.wrapping_add(i).read_unaligned() };
-                (segment.iov_base as usize, segment.iov_len)
-            })
-        })
-    }
-
-    /// Whether the vector, the flags or the offset cause `EINVAL`, not the file.
-    ///
-    /// # Safety
-    /// As [`Transfer::carry_out`].
-    #[inline(never)]
-    unsafe fn is_malformed(&self, checked: &mut Checked) -> bool {
-        if self.count > UIO_MAXIOV || self.flags & APPEND != 0 && self.flags & NOAPPEND != 0 {
-            return true;
-        }
-        // SAFETY: the caller's promise.
-        let Some(segments) = (unsafe { self.segments(checked) }) else {
-            return true;
-        };
-        let mut total = 0_usize;
-        for (_, length) in segments {
-            if length as isize <= -1 {
-                return true;
-            }
-            total = (total + length).min(MAX_RW_COUNT);
-        }
-        self.offset.checked_add(total as i64).is_none()
-    }
-
-    /// Whether the kernel returns `EFAULT` before it transfers anything: the vector cannot be read,
-    /// or refers to memory outside of user space.
-    ///
-    /// # Safety
-    /// As [`Transfer::carry_out`].
-    #[inline(never)]
-    unsafe fn has_bad_address(&self, checked: &mut Checked) -> bool {
-        // SAFETY: the caller's promise.
-        let Some(mut segments) = (unsafe { self.segments(checked) }) else {
-            return true;
-        };
-        segments.any(|(base, length)| {
-            let last = base.wrapping_add(length.saturating_sub(1));
-            length > 0 && (last < base || last >= 4096 && !is_user_address(last as *const u8))
-        })
     }
 
     /// Transfers to or from a pipe, socket, terminal or other file without offsets, which may not
