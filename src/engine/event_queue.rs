@@ -56,8 +56,8 @@ pub struct EventQueue<'a, W> {
     /// The number of events added, including those that were taken since the last refill. Changed
     /// under the lock.
     pub added: &'a W,
-    /// The smallest number of events that a waiter needs, minus 1; or [`NONE`] or [`CLOSED`]. If
-    /// that waiter has left by a jump, a wake-up has no effect.
+    /// The smallest number of events that a waiter needs; or [`NONE`] or [`CLOSED`]. If that waiter
+    /// has left by a jump, a wake-up has no effect.
     pub needed: &'a W,
     /// Incremented whenever waiters are woken. They sleep on this word.
     pub changed: &'a W,
@@ -110,7 +110,7 @@ impl<W: Word> EventQueue<'_, W> {
         self.added
             .store(self.added.load(Relaxed).wrapping_add(1), Relaxed);
         // False for `NONE` and `CLOSED`, which are larger than any number of events.
-        let wakes = unread > self.needed.load(Relaxed);
+        let wakes = unread >= self.needed.load(Relaxed);
         if wakes {
             self.needed.store(NONE, Relaxed);
             self.changed.add(1, Relaxed);
@@ -137,7 +137,7 @@ impl<W: Word> EventQueue<'_, W> {
         // Under the lock, so that every later `append` sees `needed`.
         let least = self.needed.load(Relaxed);
         let value = (unread() < needed && least != CLOSED).then(|| {
-            self.needed.store(least.min(needed - 1), Relaxed);
+            self.needed.store(least.min(needed), Relaxed);
             self.changed.load(Relaxed)
         });
         release(self.lock);

@@ -2,27 +2,28 @@
 //!
 //! `context` decides which engine serves a handle, and takes ready events from the ring before it
 //! calls an engine. Kernel AIO (`kernel_aio.rs`) is the only engine, unless the environment allows
-//! the others (`ladder.rs`), which serve what the kernel refuses. Their files, in the order of a
-//! request's path:
+//! the others, which serve what the kernel refuses. Their files, each of which imports only from
+//! those below it, and the items of this file:
 //!
 //! | file | |
 //! |---|---|
 //! | `ladder.rs` | io_setup(): chooses the engine of a new context |
-//! | `inline.rs` | the engine of contexts without the kernel |
 //! | `short_ring.rs` | the engine of kernel contexts with a smaller ring |
-//! | `ring_size.rs` | the size of a ring, and the number of requests that it has room for |
-//! | `context_table.rs` | the table of their contexts |
-//! | `context_ref.rs` | a thread's reference to one of them |
+//! | `inline.rs` | the engine of contexts without the kernel |
 //! | `request.rs` | io_submit(): checks one iocb, carries it out in this thread, adds its event |
 //! | `read_write.rs` | carries out a read or write |
 //! | `refusal.rs` | whether an error refuses the request, or is the result in its event |
 //! | `transfer.rs` | the system calls for a read or write |
 //! | `eventfd.rs` | adds 1 to the eventfd of a request |
+//! | `wait.rs` | io_getevents(): takes events, and waits for them |
+//! | `context_ref.rs` | a thread's reference to a context, for adding and taking events |
+//! | `context_table.rs` | the table of the contexts |
 //! | `event_queue.rs` | the lock for the events, the room for them, the waiting threads |
-//! | `aio_ring.rs` (`LibraryRing`) | the events, in a ring of the library's own |
+//! | `ring_size.rs` | the size of a ring, and the number of requests that it has room for |
 //!
-//! io_getevents() then copies events from that ring, like from the kernel's: in user space as the
-//! owner of its lock (`context/getevents.rs`), or else in `wait.rs`, which also waits.
+//! The events are in a ring of the library's own (`LibraryRing` in `aio_ring.rs`). io_getevents()
+//! copies them from there like from the kernel's ring: in user space as the owner of its lock
+//! (`context/getevents.rs`), or else in `wait.rs`.
 
 mod context_ref;
 mod context_table;

@@ -17,52 +17,52 @@ use libc::{c_long, POLLIN, POLLOUT};
 /// Whether the kernel is known not to support [`NOSIGNAL`] (since Linux 6.18).
 static KERNEL_LACKS_NOSIGNAL: AtomicBool = AtomicBool::new(false);
 
-impl Transfer {
-    /// Makes the transfer. Returns the `res` of the event, or why the request is refused.
-    ///
-    /// # Safety
-    /// As `request::submit`.
-    pub unsafe fn carry_out(
-        &self,
-        context: &ContextRef,
-        checked: &mut Checked,
-    ) -> Result<c_long, Refused> {
-        if self.offset < 0 {
-            // SAFETY: the caller's promise.
-            return Err(unsafe { self.first_failed_check(checked) }
-                .unwrap_or(Errno::EINVAL)
-                .into());
-        }
-        // For 0 bytes, the system calls return before they check the file's operations; kernel AIO
-        // does check them.
-        if self.is_empty && self.has_iterator() == Some(false) {
-            return Err(Errno::EINVAL.into());
-        }
+/// Carries out a read or write. Returns the `res` of the event, or why the request is refused.
+///
+/// # Safety
+/// As `request::submit`.
+pub unsafe fn carry_out(
+    transfer: &Transfer,
+    context: &ContextRef,
+    checked: &mut Checked,
+) -> Result<c_long, Refused> {
+    if transfer.offset < 0 {
         // SAFETY: the caller's promise.
-        let result = match unsafe { self.transfer_known_file(checked) } {
-            Some(result) => result,
-            // SAFETY: the caller's promise.
-            None => unsafe { self.transfer_unknown_file(checked) },
-        };
-        if result.is_ok() {
-            return Ok(into_event(result));
-        }
-        // A file without offsets, if ESPIPE comes from the kernel, not from a server, which a
-        // transfer of 0 bytes never reaches.
-        if result == Err(Errno::ESPIPE) && self.transfer_nothing(self.fd, 0) == result {
-            // SAFETY: the caller's promise.
-            return unsafe { self.transfer_stream(context, checked) };
-        }
-        // SAFETY: the caller's promise.
-        Ok(unsafe { self.res_or_refusal(result, checked) }?)
+        return Err(unsafe { transfer.first_failed_check(checked) }
+            .unwrap_or(Errno::EINVAL)
+            .into());
     }
+    // For 0 bytes, the system calls return before they check the file's operations; kernel AIO
+    // does check them.
+    if transfer.is_empty && transfer.has_iterator() == Some(false) {
+        return Err(Errno::EINVAL.into());
+    }
+    // SAFETY: the caller's promise.
+    let result = match unsafe { transfer.transfer_known_file(checked) } {
+        Some(result) => result,
+        // SAFETY: the caller's promise.
+        None => unsafe { transfer.transfer_unknown_file(checked) },
+    };
+    if result.is_ok() {
+        return Ok(into_event(result));
+    }
+    // A file without offsets, if ESPIPE comes from the kernel, not from a server, which a
+    // transfer of 0 bytes never reaches.
+    if result == Err(Errno::ESPIPE) && transfer.transfer_nothing(transfer.fd, 0) == result {
+        // SAFETY: the caller's promise.
+        return unsafe { transfer.transfer_stream(context, checked) };
+    }
+    // SAFETY: the caller's promise.
+    Ok(unsafe { transfer.res_or_refusal(result, checked) }?)
+}
 
+impl Transfer {
     /// Makes the fast call, if an earlier request of this io_submit() has shown that kernel AIO
     /// serves the file. If another thread replaces the descriptor now by that of a file that kernel
     /// AIO refuses, that file is read or written.
     ///
     /// # Safety
-    /// As [`Transfer::carry_out`].
+    /// As `request::submit`.
     #[inline(always)]
     unsafe fn transfer_known_file(&self, checked: &mut Checked) -> Option<Transferred> {
         let is_simple = cfg!(target_pointer_width = "64")
@@ -91,7 +91,7 @@ impl Transfer {
     /// such as directories and most files of /proc, refuse every flag.
     ///
     /// # Safety
-    /// As [`Transfer::carry_out`].
+    /// As `request::submit`.
     #[inline(never)]
     unsafe fn transfer_unknown_file(&self, checked: &mut Checked) -> Transferred {
         let mut flag = match self.direction {
@@ -147,7 +147,7 @@ impl Transfer {
     /// signal handler ends the wait, even with SA_RESTART. The transfer itself does not wait.
     ///
     /// # Safety
-    /// As [`Transfer::carry_out`].
+    /// As `request::submit`.
     #[inline(never)]
     unsafe fn transfer_stream(
         &self,
@@ -210,7 +210,7 @@ impl Transfer {
     /// of the segment that contains the next byte. Returns 0 if nothing follows.
     ///
     /// # Safety
-    /// As [`Transfer::carry_out`]. If `done` is not 0, the kernel must have read the vector.
+    /// As `request::submit`. If `done` is not 0, the kernel must have read the vector.
     #[inline(never)]
     unsafe fn transfer_rest(&self, done: c_long, flag: c_int) -> Transferred {
         if done == 0 {

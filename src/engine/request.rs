@@ -2,9 +2,9 @@
 //! the kernel's `fs/aio.c`, in the same order, then the operation.
 
 use super::context_ref::ContextRef;
-use super::eventfd;
 use super::refusal::Refused;
 use super::transfer::{Transfer, MAX_RW_COUNT};
+use super::{eventfd, read_write};
 use crate::abi::{io_event, io_iocb_cmd, io_iocb_common, iocb};
 use crate::address::is_user_address;
 use crate::errno::{into_event, Errno};
@@ -149,12 +149,12 @@ unsafe fn carry_out(
     };
     if common.flags & IOPRIO == 0 {
         // SAFETY: the caller's promise.
-        return unsafe { transfer.carry_out(context, checked) };
+        return unsafe { read_write::carry_out(&transfer, context, checked) };
     }
     let before = files::priority();
     files::set_priority(request.aio_reqprio as u16 as c_int)?;
     // SAFETY: the caller's promise.
-    let outcome = unsafe { transfer.carry_out(context, checked) };
+    let outcome = unsafe { read_write::carry_out(&transfer, context, checked) };
     let _ = files::set_priority(before);
     outcome
 }
