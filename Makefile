@@ -198,10 +198,14 @@ package-check: ## build all packages, and check them with lintian, rpmlint and m
 ##@ Whole Debian systems, as root (docs/system-checks.md)
 root-check: ## exchange libaio for the package, and back, in disposable systems
 sources-check: ## build Debian's source packages with libaio-rs-dev
+engines-check: ## run Debian's programs where kernel AIO is refused to them
 root-check sources-check: deb
+engines-check: all
+root-check sources-check engines-check:
 	$(record) scripts/$@.sh
 
 .PHONY: all install uninstall demo clean help header check lint check-long tsan miri bench \
 	cross-check i386-check emulation-check kernel-check rust-check sbom dist dist-check \
-	reproducible-check licences deb rpm package-check root-check sources-check
+	reproducible-check licences deb rpm package-check root-check sources-check \
+	engines-check
 .DELETE_ON_ERROR:
