@@ -314,8 +314,8 @@ impl<'a, W: Word> Reader<'a, W> {
         Reader(count)
     }
 
-    /// Whether no other thread is counted. An exchange, not a load, so that a thread that is counted
-    /// later sees this thread's earlier stores.
+    /// Whether no other thread is counted. An exchange, not a load, so that a thread that is
+    /// counted later sees this thread's earlier stores.
     pub fn is_alone(&self) -> bool {
         self.0
             .compare_exchange(OURS | 1, OURS | 1, AcqRel, Relaxed)
