@@ -1,8 +1,8 @@
 /* runs: everywhere */
 /*
- * What a request is made of may go as soon as io_submit has returned: its descriptor is closed, or
- * another file's already; the iocb, the vector and the eventfd's number are used again; the memory
- * of iocb and vector is unmapped; the thread has ended. Only the buffer has to stay.
+ * After io_submit has returned, a program may close the descriptor of a request or open another
+ * file with the same number, overwrite or unmap the iocb and the vector, reuse the number of the
+ * eventfd, and end the thread. Only the buffer must remain.
  */
 #include "places.h"
 #include <pthread.h>
@@ -26,7 +26,7 @@ static struct job {
     enum action action;
     enum end end;
     int flags;
-    int kept, other; /* the file by another descriptor, and the one whose descriptor it becomes */
+    int kept, other; /* second descriptor of the file; the file that gets the first one's number */
     struct iocb *obj;
     long answer;
 } job;
@@ -73,7 +73,7 @@ static int file_with(char byte, int flags, int *kept)
     return fd;
 }
 
-/* In a thread, with the request in memory that goes. */
+/* Runs in a thread. The request is in memory that is unmapped after io_submit. */
 static void *submit_and_end(void *unused)
 {
     struct request *request = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
@@ -86,7 +86,7 @@ static void *submit_and_end(void *unused)
     job.obj = &request->iocb;
     leave_untaken(job.place);
     job.answer = io_submit(job.place->ctx, 1, list);
-    /* Nothing may come between: the request may be in flight. */
+    /* Directly after io_submit, while the request may be in flight. */
     dup2(other, fd);
     memset(request, 0xee, sizeof(*request));
     munmap(request, BLOCK);
@@ -110,7 +110,7 @@ static char content_of(int fd)
     return content[0];
 }
 
-/* Ends by the system call, without the C library. */
+/* Ends the thread by the system call, without the C library. */
 static int end_at_once(void *unused)
 {
     submit_and_end(unused);
@@ -132,7 +132,8 @@ static void one(struct place *place, enum action action, enum end end)
         char *stack = buffer_of(16 * BLOCK);
         pid_t child;
 
-        /* It has everything but the process: no thread of the C library's, so nothing is freed. */
+        /* It shares memory and files with this process. The C library does not know the thread,
+         * so it frees nothing when the thread ends. */
         child = clone(end_at_once, stack + 16 * BLOCK, CLONE_VM | CLONE_FS | CLONE_FILES, NULL);
         NEED(child >= 0 && waitpid(child, NULL, __WALL) == child);
         free(stack);
@@ -155,7 +156,7 @@ static void one(struct place *place, enum action action, enum end end)
     close(job.other);
 }
 
-/* The number is another eventfd's before the request has completed. */
+/* The eventfd's number refers to another eventfd before the request has completed. */
 static void counted(struct place *place, int flags)
 {
     struct iocb iocb, *list[1] = {&iocb};
@@ -175,7 +176,7 @@ static void counted(struct place *place, int flags)
     if (answer == 1) {
         event_of(place, &iocb, &event);
         printf(", event %ld", (long)event.res);
-        /* It is counted after the event is there. */
+        /* The eventfd counts the event a moment after it is in the ring. */
         while (read(same, &value, 8) != 8 && errno == EAGAIN)
             usleep(100);
         printf(", counted %d", (int)value);

@@ -5,7 +5,7 @@
  */
 #include "helpers.h"
 
-/* As a 32-bit program makes it. The kernel may have none. */
+/* Makes the call as a 32-bit program does. The kernel may not support that. */
 static long io_setup_of_32_bits(long count)
 {
 #if defined(__x86_64__)

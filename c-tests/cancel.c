@@ -1,7 +1,7 @@
-/* runs: not inline: every poll is refused there, see poll.inline.differences */
+/* runs: not inline: it refuses every poll, see poll.inline.differences */
 /*
- * io_cancel: only a poll that still waits can be cancelled, and only by its own address, in its own
- * context (io_cancel() in fs/aio.c looks for the address among the active requests).
+ * io_cancel: only a poll that still waits can be cancelled, with the address of its iocb, in its
+ * context. io_cancel() in fs/aio.c looks for this address in the list of active requests.
  */
 #include "helpers.h"
 #include <poll.h>
@@ -57,7 +57,7 @@ static void what_the_search_goes_by(void)
     CALL(io_cancel(other, &iocb, &event));
     iocb.key = 1;
     CALL(io_cancel(ctx, &iocb, &event));
-    memset(&iocb, 0xee, sizeof(iocb)); /* nothing else in it matters */
+    memset(&iocb, 0xee, sizeof(iocb)); /* io_cancel reads nothing else in it */
     CALL(io_cancel(ctx, &iocb, &event));
     iocb.key = 0;
     CALL(io_cancel(ctx, &iocb, &event));

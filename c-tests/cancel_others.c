@@ -1,5 +1,5 @@
 /* runs: everywhere */
-/* io_cancel of what is no poll, which never cancels anything: see cancel.c. */
+/* io_cancel of requests that are not polls, which it cannot cancel; for polls see cancel.c. */
 #include "helpers.h"
 
 static io_context_t ctx;

@@ -1,8 +1,8 @@
-/* runs: not ring-of-1: it asks for more than 256, too, which then have a smaller ring */
-/* runs: not short-ring: the kernel gives more than was asked for, a shorter ring only that */
+/* runs: not ring-of-1: it also requests more than 256, for which the ring is then smaller */
+/* runs: not short-ring: it gives exactly the requested room, and the kernel gives more */
 /*
- * The capacity that a context really has: for requests that have not completed, and for completions
- * that nobody has taken.
+ * The capacity of a context: for requests that have not completed, and for completions that have
+ * not been reaped.
  */
 #include "helpers.h"
 
@@ -35,7 +35,7 @@ static long capacity(int asked, int is_poll)
     return count;
 }
 
-/* What ioctx_alloc() and aio_setup_ring() in the kernel's fs/aio.c come to. */
+/* As ioctx_alloc() and aio_setup_ring() in the kernel's fs/aio.c compute it. */
 static long expected_capacity(long asked, long cpus)
 {
     long page = sysconf(_SC_PAGESIZE), bytes, events, least;
@@ -45,7 +45,7 @@ static long expected_capacity(long asked, long cpus)
     bytes = 32 + 32 * events;
     bytes = (bytes + page - 1) / page * page;
     events = (bytes - 32) / 32;
-    /* One slot stays free, and each processor takes its requests in batches of a share. */
+    /* One slot stays free. Processors take room in batches, so less than a batch is not used. */
     return (events - 1) / (4 * cpus) * (4 * cpus);
 }
 

@@ -1,9 +1,10 @@
-/* runs: against .expected: the original dies where the ring is not mapped */
+/* runs: against .expected: the original crashes if the ring is not mapped */
 /*
- * What a forked child is told of its parent's contexts, which it does not have. It has their rings
- * mapped until the parent destroys them or exits, and since Linux 7.1 not at all. The original
- * reads the ring in every call that reaps, and dies if it is not there; where it lives, it says
- * what crashes_in_child.expected says. Each call is a child's last: a death hides no other answer.
+ * Calls in a forked child with its parent's contexts. The child has the rings mapped until the
+ * parent destroys them or exits; since Linux 7.1 it does not have them at all. The original reads
+ * the ring in every call that reaps, and crashes if it is not mapped. Otherwise it must print what
+ * crashes_in_child.expected contains. Each child makes one call, so that a crash hides no other
+ * answer.
  */
 #include "helpers.h"
 #include <sys/prctl.h>
@@ -14,10 +15,10 @@ static struct io_event events[8];
 static sigset_t mask;
 static int ends[2];
 
-/* The shortest wait there is: too long to be answered from the ring alone. */
+/* The shortest wait. It is not a poll, so the call enters the kernel. */
 static struct timespec shortest = {0, 1};
 
-/* Whether a ring with its magic is mapped there. The kernel reads it, so a hole does not crash. */
+/* Whether a ring is mapped there. The kernel reads its magic number, so a hole does not crash. */
 static int has_ring(const void *address)
 {
     unsigned header[8]; /* id, nr, head, tail, magic, ... */
@@ -28,7 +29,7 @@ static int has_ring(const void *address)
     return header[4] == 0xa10a10a1;
 }
 
-/* For polls of an empty ring: they are answered from the ring if it is there. */
+/* Prints the result of a poll of an empty ring, which depends on whether the ring is mapped. */
 static void show_poll(const char *what, long answer)
 {
     if (answer == (has_ring(ctx) ? 0 : -EINVAL))
@@ -94,7 +95,7 @@ static void after_its_destroy(body *last)
     in_child("child", destroy_first);
 }
 
-/* The parent's handle stays the parent's: nothing else is mapped at the address of its ring. */
+/* Nothing else may be mapped at the address of the parent's ring, or the handle would be valid. */
 static void make_own_first(void)
 {
     io_context_t own = 0;
@@ -111,7 +112,7 @@ static void beside_its_own(body *last)
     in_child("child", make_own_first);
 }
 
-/* The kernel takes a ring's pages away a little later than its context. */
+/* The kernel unmaps a ring a moment after it has destroyed the context. */
 static void wait_until_it_is_gone(void)
 {
     int tries;
@@ -158,7 +159,7 @@ static void after_the_parents_destroy(body *last)
     ended(child);
 }
 
-/* As a daemon's, whose parent has gone before. */
+/* The child's parent exits first, as when a daemon starts. */
 static void after_the_parents_exit(body *last)
 {
     pid_t first, second, self = getpid();

@@ -35,7 +35,7 @@ static void syncs(const char *what, int fd)
     ask(ctx, what, &iocb);
 }
 
-/* Requests for a usual file do not make one for another pass. */
+/* Requests for a regular file in the same call do not make another file's request succeed. */
 static void after_usual_ones(const char *what, int usual, int fd, int is_write)
 {
     static struct iocb iocbs[4];

@@ -1,7 +1,7 @@
 /* runs: everywhere */
 /*
- * File systems and block devices that are full in the middle of a request: what had room is
- * written and reported, then comes ENOSPC.
+ * File systems and block devices that become full in the middle of a request: the request writes
+ * and reports what had room, and the next one gets ENOSPC.
  */
 #include "places.h"
 #include <spawn.h>
@@ -49,7 +49,7 @@ static void syncs(struct place *place, int fd)
     ask_in(place, "fdsync", &iocb);
 }
 
-/* Some file system that has room for less than all this. */
+/* Fills a file system, which must have room for fewer than MOST bytes. */
 static void fill_up(struct place *place, const char *directory, int flags)
 {
     struct iovec parts[3] = {{buffer, BLOCK}, {buffer + BLOCK, BLOCK}, {buffer, BLOCK}};
@@ -57,7 +57,7 @@ static void fill_up(struct place *place, const char *directory, int flags)
     long done = 0, result;
 
     NEED(fd >= 0 && other >= 0);
-    /* Until it is full, in large pieces; the last is short. */
+    /* Large writes until the file system is full; the last one is short. */
     do {
         io_prep_pwrite(&iocb, fd, buffer, 40 * BLOCK, done);
         result = ask_in(place, "40 blocks", &iocb);
@@ -90,7 +90,7 @@ static void tmpfs(struct place *place)
     NEED(umount(directory) == 0);
 }
 
-/* A file system of 1 MiB; false if this machine cannot make one. */
+/* Makes a file system of 1 MiB in a file. False if there is no mke2fs. */
 static int make_ext4(const char *path)
 {
     const char *arguments[] = {"mke2fs", "-q",           "-F", "-t", "ext4", "-b", "4096",
@@ -114,7 +114,7 @@ static void ext4(struct place *place)
     char source[64];
 
     for (flags = 0; flags <= O_DIRECT; flags += O_DIRECT) {
-        /* Where there is no mke2fs, the file may be there already; it is left as it was. */
+        /* A machine without mke2fs may be given the file; then it is not removed. */
         int is_made = access(path, F_OK) != 0;
 
         if (is_made && !make_ext4(path)) {
@@ -142,7 +142,7 @@ static void ext4(struct place *place)
     }
 }
 
-/* A block device ends; it does not grow. */
+/* Writes at and beyond the end of a block device, which cannot grow. */
 static void block_device(struct place *place)
 {
     int file = file_of(16 * BLOCK, O_RDWR), flags, device;
@@ -158,7 +158,7 @@ static void block_device(struct place *place)
         writes(place, "all of it", device, 16 * BLOCK, 0);
         writes(place, "across its end", device, 4 * BLOCK, 14 * BLOCK);
         writes(place, "at its end", device, BLOCK, 16 * BLOCK);
-        writes(place, "behind its end", device, BLOCK, 20 * BLOCK);
+        writes(place, "beyond its end", device, BLOCK, 20 * BLOCK);
         writes(place, "nothing at its end", device, 0, 16 * BLOCK);
         reads(place, "read across its end", device, 4 * BLOCK, 14 * BLOCK);
         reads(place, "read at its end", device, BLOCK, 16 * BLOCK);

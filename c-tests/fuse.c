@@ -1,33 +1,33 @@
 /* runs: everywhere */
 /*
- * Files of a file system in user space, as FUSE and network file systems have them: answers that
- * are short, late or interrupted, any error that a server may think of, and what the server is
- * asked to do for each request.
+ * A file system in user space (FUSE), as an example of files that a server provides: short, late
+ * and interrupted replies, every error that a server can return, and the operations that the server
+ * receives for each request.
  */
 #include "places.h"
 #include <linux/fuse.h>
 #include <poll.h>
 #include <pthread.h>
 
-/* Before some version of linux/fuse.h. */
+/* Older versions of linux/fuse.h lack them. */
 #ifndef FOPEN_STREAM
 #define FOPEN_STREAM (1 << 4)
 #endif
 
 enum { BLOCK = 4096, PART = 65536, SIZE = 1 << 24 };
 
-/* The root's number is 1. */
+/* The files' node numbers; the root has 1. */
 enum { CACHED = 2, DIRECT, NONSEEKABLE, STREAM, FILES };
 static const char *const names[FILES] = {"", "", "cached", "direct", "nonseekable", "stream"};
 
-/* What the server is to do, and what it was asked; shared with it. */
+/* Shared with the server: what it is to do, and a log of what it received. */
 struct control {
-    volatile int error;     /* for everything that begins at or after... */
-    volatile long after;    /* ...this offset */
-    volatile long at_most;  /* bytes at a time */
-    volatile int delay;     /* milliseconds, unless interrupted */
-    volatile int listens;   /* whether it takes down what it is asked */
-    volatile int to_signal; /* the process, when the next request has come */
+    volatile int error; /* the reply to all operations from this offset on: */
+    volatile long after;
+    volatile long at_most;  /* the most bytes that a reply has */
+    volatile int delay;     /* of each reply, in milliseconds, unless interrupted */
+    volatile int listens;   /* whether the server writes the log */
+    volatile int to_signal; /* the process that gets a signal when the next operation arrives */
     volatile int heard, interrupted;
     struct {
         unsigned opcode, size;
@@ -50,7 +50,7 @@ static void reply(const struct fuse_in_header *request, int error, const void *d
     struct fuse_out_header header = {(unsigned)(sizeof(header) + size), error, request->unique};
     struct iovec parts[2] = {{&header, sizeof(header)}, {(void *)data, size}};
 
-    /* The request may have been forgotten meanwhile. */
+    /* ENOENT: the kernel has given up the request in the meantime. */
     if (writev(device, parts, 2) < 0 && errno != ENOENT)
         perror("fuse: reply");
 }
@@ -67,7 +67,7 @@ static void fill(struct fuse_attr *attributes, unsigned long node)
 
 static void serve_one(const struct fuse_in_header *request);
 
-/* Waits, and says whether the request was interrupted. What else comes is not a transfer. */
+/* Waits for the delay; true if an interrupt arrives. Ignores other operations meanwhile. */
 static int is_interrupted(const struct fuse_in_header *request)
 {
     static char other[FUSE_MIN_READ_BUFFER + PART];
@@ -124,7 +124,7 @@ static void take_down(unsigned opcode, long offset, unsigned size)
 {
     int place = control->heard;
 
-    /* What a descriptor that was closed leaves behind comes at any time. */
+    /* Not what follows a close, which may arrive at any time. */
     if (!control->listens || place >= 64 || opcode == FUSE_INTERRUPT || opcode == FUSE_FORGET ||
         opcode == FUSE_FLUSH || opcode == FUSE_RELEASE)
         return;
@@ -305,7 +305,7 @@ static const char *opcode_name(unsigned opcode)
     return "another";
 }
 
-/* What the server was asked, in blocks. */
+/* Prints the log, with sizes and offsets in blocks. */
 static void end(void)
 {
     int i;
@@ -333,7 +333,7 @@ static void check_data(long result, long offset)
         }
 }
 
-/* One request; what the server is asked for cached files depends on what is read ahead. */
+/* One read. Prints the log only if `tell`: for cached files it depends on the read-ahead. */
 static void reads(struct place *place, const char *what, int fd, size_t size, long offset, int tell)
 {
     long result;
@@ -373,7 +373,7 @@ static void as_usual(struct place *place, int fd)
     writes(place, "write, again", fd, 4096, 4096);
     writes(place, "large write", fd, 3 * PART, 0);
     reads(place, "read across the end", fd, 8192, SIZE - 4096, 0);
-    reads(place, "read behind the end", fd, 8192, SIZE + 4096, 1);
+    reads(place, "read beyond the end", fd, 8192, SIZE + 4096, 1);
     syncs(place, "fsync", fd);
 }
 
@@ -400,7 +400,7 @@ static void failing_later(struct place *place, int fd)
     control->error = 0;
 }
 
-/* The kernel takes these numbers from a server. */
+/* Error numbers below this one; the kernel accepts them all from a server. */
 enum { MOST_ERRORS = 140 };
 
 static void every_error(struct place *place, int fd, int is_cached)
@@ -413,12 +413,12 @@ static void every_error(struct place *place, int fd, int is_cached)
     for (error = 1; error < MOST_ERRORS; error++) {
         control->error = error;
         snprintf(what, sizeof(what), "%d: read", error);
-        /* Where nothing has been read ahead. */
+        /* At an offset that the kernel has not read ahead. */
         reads(place, what, fd, 4096, is_cached ? SIZE / 2 + (error + place->untaken) * 8192 : 0,
               !is_cached);
         snprintf(what, sizeof(what), "%d: write", error);
         writes(place, what, fd, 4096, 0);
-        if (error != ENOSYS) { /* after which the kernel does not ask any more */
+        if (error != ENOSYS) { /* after it, the kernel sends no more fsync to the server */
             snprintf(what, sizeof(what), "%d: fsync", error);
             syncs(place, what, fd);
         }
@@ -434,7 +434,7 @@ static void count(int number)
     handled++;
 }
 
-/* A server that takes its time, and gives up when it is told to. */
+/* The server delays its replies, and ends an operation when it receives an interrupt. */
 static void late(struct place *place, int fd, int patience)
 {
     puts("- answers are late");
@@ -451,7 +451,7 @@ static void late(struct place *place, int fd, int patience)
     control->delay = 0;
 }
 
-/* The descriptor, the request and the buffer's owner are gone before the server has answered. */
+/* Before the server replies, the descriptor is closed, the iocb overwritten, the thread ended. */
 static void *submit_and_go(void *unused)
 {
     struct iocb own, *list[1] = {&own};
@@ -485,7 +485,7 @@ static void submitter_is_gone(struct place *place)
     control->delay = 0;
 }
 
-/* A signal that ends the program, while the server does not answer. */
+/* A signal ends the program before the server replies. */
 static void terminated(struct place *place, int fd)
 {
     struct iocb *list[1] = {&iocb};

@@ -82,7 +82,7 @@ UNUSED static void show(const char *what, long answer)
     })
 /* Makes a call and prints its text and its result. */
 #define CALL(call) show(#call, QUIETLY(call))
-/* The same with another text, for calls in a table or with macros in them. */
+/* The same with another text, for a call from a table or one that contains macros. */
 #define CALL_AS(name, call) show(name, QUIETLY(call))
 
 /* A timeout of zero: a poll. */
@@ -163,7 +163,7 @@ UNUSED static char *no_access(void)
     return page;
 }
 
-/* The kernel hands out room in batches per CPU; a thread that migrates leaves some behind. */
+/* The kernel gives each CPU room in batches; a thread that migrates cannot use the old CPU's. */
 UNUSED static void stay_on_this_processor(void)
 {
     cpu_set_t set;
@@ -226,8 +226,8 @@ UNUSED static void in_child(const char *what, void (*body)(void))
 }
 
 /*
- * The same for a function that may hang: after so many seconds the child is killed and "HANGS" is
- * printed. The child has no alarm, so that it can use the timer itself, and dies with its parent.
+ * The same for a function that may hang: after `seconds`, it kills the child and prints "HANGS".
+ * The child has no alarm, so that it can use the timer itself. It is killed if its parent dies.
  */
 UNUSED static void in_child_for(int seconds, const char *what, void (*body)(void))
 {

@@ -1,7 +1,7 @@
 /* runs: everywhere */
 /*
- * Writes that RLIMIT_FSIZE ends: short ones up to the limit, errors beyond it, and SIGXFSZ, which
- * the thread gets that submits.
+ * Writes under RLIMIT_FSIZE: a write across the limit is short, a write beyond it fails, and the
+ * thread that submits it gets SIGXFSZ.
  */
 #include "places.h"
 #include <pthread.h>
@@ -113,7 +113,7 @@ static void all_kinds(struct place *place)
     close(direct);
 }
 
-/* Several in one call: all are written, and one signal comes. */
+/* Several requests in one call: each write within the limit is done, and one signal arrives. */
 static void several(struct place *place)
 {
     static struct iocb iocbs[4];
@@ -141,7 +141,7 @@ static void several(struct place *place)
     close(fd);
 }
 
-/* Another thread that could take the signal does not get it. */
+/* Another thread does not get the signal, although it does not block it. */
 static void *just_wait(void *ends)
 {
     char byte;
@@ -165,7 +165,7 @@ static void beside_a_thread(struct place *place)
     close(fd);
 }
 
-/* The mask is the program's again, and what was blocked is still pending. */
+/* If the program blocks the signal, it stays blocked and becomes pending. */
 static void blocked(struct place *place)
 {
     int fd = file_of(4096, O_RDWR);
@@ -187,7 +187,7 @@ static void blocked(struct place *place)
     close(fd);
 }
 
-/* A handler that leaves by a jump finds the event all the same. */
+/* If the handler leaves by a jump, the event is in the ring nevertheless. */
 static void jumped(struct place *place)
 {
     struct iocb *list[1] = {&iocb};
@@ -211,7 +211,7 @@ static void jumped(struct place *place)
 
 static struct place the_place;
 
-/* Ended by the signal, after all that came with it is written. */
+/* The signal ends the process, but only after io_submit has done the other writes of the call. */
 static void ended(void)
 {
     struct iocb iocbs[2], *list[2] = {&iocbs[0], &iocbs[1]};

@@ -1,7 +1,8 @@
 /* runs: everywhere */
 /*
- * A device that loses a part of itself in the middle: a loop device whose file was truncated, or
- * has no room to be written to. Errors come where the kernel gives them, and each is told once.
+ * A device that loses some of its blocks while it is in use: a loop device whose file was
+ * truncated, or is on a full file system. The same requests fail as with kernel AIO, and fsync
+ * reports each error once.
  */
 #include "places.h"
 
@@ -30,7 +31,7 @@ static void syncs(struct place *place, const char *what, int fd)
     ask_in(place, "and then fdsync", &iocb);
 }
 
-/* Pieces of a vector, of which the second is lost. */
+/* A vector whose second part is in the lost blocks. */
 static void vector(struct place *place, int fd, long offset)
 {
     struct iovec parts[2] = {{buffer, BLOCK}, {buffer + BLOCK, 3 * BLOCK}};
@@ -73,7 +74,7 @@ static void without_room(struct place *place, int flags)
     place->kind = flags ? "O_DIRECT" : "cached";
     writes(place, "where there is room", device, BLOCK, 0);
     writes(place, "where there is none", device, 64 * BLOCK, BLOCK);
-    /* The device says nothing of the first, which was short. */
+    /* The device does not report the first write, which was short. */
     writes(place, "where there is none, again", device, 64 * BLOCK, 100 * BLOCK);
     syncs(place, "fsync", device);
     reads(place, "what was written", device, BLOCK, 0);

@@ -7,7 +7,10 @@ enum { CONTEXTS = 5000 };
 static io_context_t contexts[CONTEXTS];
 static struct iocb iocbs[CONTEXTS];
 
-/* A context for each of many threads: each maps a stack of 8 MiB, a guard page and a ring. */
+/*
+ * Rings at equal distances, as in a program in which each thread maps a stack of 8 MiB with a guard
+ * page, and then creates a context.
+ */
 static void at_equal_distances(void)
 {
     enum { COUNT = 64 };
@@ -78,5 +81,5 @@ int main(void)
         CALL_AS("io_submit", io_submit(contexts[i], 1, list));
         CALL_AS("io_getevents", io_getevents(contexts[i], 1, 4, events, NULL));
     }
-    return 0; /* destroying them one by one would take minutes; the exit does it at once */
+    return 0; /* exit destroys all contexts at once; io_destroy of each would take minutes */
 }

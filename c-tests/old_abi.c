@@ -1,9 +1,9 @@
 /* runs: not static: an archive's symbols have no versions */
-/* runs: not musl: it has no dlvsym(), by which a program asks for a version */
+/* runs: not musl: it lacks dlvsym(), which looks up a symbol by version */
 /* runs: not time64: these functions are older than 64-bit times */
 /*
- * The LIBAIO_0.1 versions of three functions, which no header declares: programs linked before
- * 2002 ask for them. Their signatures differ from today's.
+ * The LIBAIO_0.1 versions of three functions, which no header declares and which programs linked
+ * before 2002 use. Their signatures differ from today's.
  */
 #include "helpers.h"
 #include <dlfcn.h>
@@ -59,7 +59,7 @@ int main(void)
     for (i = 0; i < 4; i++)
         printf("res %ld, request %d\n", (long)events[i].res, (int)(events[i].obj - iocbs));
 
-    /* It works on a copy of the time. */
+    /* The function must not change the caller's timeout. */
     CALL(old_getevents(ctx, 8, events, &time));
     printf("the time is %s\n", time.tv_sec == 0 && time.tv_nsec == 10000000 ? "left" : "changed");
 
@@ -70,7 +70,7 @@ int main(void)
     CALL(old_wait(NULL, NULL));
     CALL(old_wait(NULL, AT_ONCE));
     CALL(io_submit(ctx, 1, list));
-    CALL(old_wait(ctx, NULL)); /* and the event stays */
+    CALL(old_wait(ctx, NULL)); /* which does not take the event */
     CALL(old_getevents(ctx, 8, events, AT_ONCE));
 
     puts("- io_cancel drops the event");
@@ -79,7 +79,7 @@ int main(void)
     iocbs[0].data = buffer;
     CALL(old_cancel(ctx, &iocbs[0]));
     CALL(io_submit(ctx, 1, list));
-    /* Neither a copy nor another context's; the poll is still pending after these. */
+    /* A copy of the iocb and another context are refused, and the poll is still pending. */
     other = context();
     copy = iocbs[0];
     CALL(old_cancel(ctx, &copy));

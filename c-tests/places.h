@@ -1,6 +1,6 @@
 /*
- * For programs that need files which fail: a place of their own to mount things in, loop devices,
- * and contexts whose kernel has no room left.
+ * For programs that test special files and errors: a mount namespace of their own, loop devices,
+ * and contexts in which the kernel has no room left.
  */
 #ifndef PLACES_H
 #define PLACES_H
@@ -10,13 +10,13 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 
-/* A namespace of this process's for mounts, so that they go away with it. Not without root. */
+/* Creates a mount namespace, which ends with this process. False if that is not permitted. */
 UNUSED static int own_mounts(void)
 {
     return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
-/* A directory that does not outlive the program, to mount something on. */
+/* A mount point, in the program's temporary directory. */
 UNUSED static const char *mount_point(void)
 {
     NEED(mkdir("mounted", 0700) == 0 || errno == EEXIST);
@@ -24,8 +24,8 @@ UNUSED static const char *mount_point(void)
 }
 
 /*
- * A block device on a file, opened with these flags. It goes away with its last descriptor. -1
- * where there are none.
+ * Opens a loop device on a file. Closing its last descriptor removes it. Returns -1 if the machine
+ * has no loop devices.
  */
 UNUSED static int loop_device(int file, int flags)
 {
@@ -41,7 +41,7 @@ UNUSED static int loop_device(int file, int flags)
         device = open(path, O_RDWR | O_CLOEXEC);
         if (device < 0 && errno == ENOENT)
             break;
-        /* Another program may have been faster. */
+        /* Another program may have taken this device in the meantime. */
         if (device >= 0 && ioctl(device, LOOP_SET_FD, file) != 0) {
             close(device);
             device = -1;
@@ -62,8 +62,9 @@ UNUSED static int loop_device(int file, int flags)
 }
 
 /*
- * Each program asks twice: in a new context, and in one with so many events that nobody has taken
- * that a kernel which granted one request has room for no other. There the event comes last.
+ * Each program makes its requests twice: in a new context, and in one that holds so many untaken
+ * events that the ring of a context for one request is full. Then the library serves the request,
+ * and its event is the last.
  */
 enum { ASKED = 256, UNTAKEN = 240 };
 
@@ -99,7 +100,7 @@ UNUSED static void leave_untaken(struct place *place)
     NEED(io_submit(place->ctx, UNTAKEN, list) == UNTAKEN);
 }
 
-/* Where no request came after them. */
+/* Takes them again, if the request after them was refused. */
 UNUSED static void take_untaken(struct place *place)
 {
     static struct io_event events[UNTAKEN];
@@ -111,13 +112,13 @@ UNUSED static void take_untaken(struct place *place)
     }
 }
 
-/* The event of a request that was submitted; res says nothing if there is none. */
+/* Takes all events and copies that of the request. `event` is unchanged if there is none. */
 UNUSED static int event_of(struct place *place, struct iocb *iocb, struct io_event *event)
 {
     static struct io_event events[ASKED];
     int wanted = place->untaken + 1, taken = 0, found = 0, i, answer;
 
-    /* A handler ends a wait, and then some may be missing. */
+    /* Again if a signal handler ended the wait before all events were there. */
     do {
         answer = (int)QUIETLY(
             io_getevents(place->ctx, wanted - taken, ASKED, events, milliseconds(5000)));
@@ -133,7 +134,7 @@ UNUSED static int event_of(struct place *place, struct iocb *iocb, struct io_eve
     return found;
 }
 
-/* Submits a request and says what becomes of it, without the end of the line. */
+/* Submits a request, and prints its error or its event, without the end of the line. */
 UNUSED static long asked_in(struct place *place, const char *what, struct iocb *iocb)
 {
     const char *full = place->untaken ? "full, " : "";

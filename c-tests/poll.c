@@ -1,5 +1,5 @@
 /* runs: everywhere */
-/* IO_CMD_POLL of what is there already, and what it refuses; what waits is in poll_cancel.c. */
+/* IO_CMD_POLL that completes at once or is refused. Polls that wait are in poll_cancel.c. */
 #include "places.h"
 #include <poll.h>
 #include <sys/epoll.h>

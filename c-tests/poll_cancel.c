@@ -1,5 +1,5 @@
-/* runs: not inline: every poll is refused there, see poll.inline.differences */
-/* Polls that wait, and io_cancel, which works for nothing else. */
+/* runs: not inline: it refuses every poll, see poll.inline.differences */
+/* Polls that wait, and io_cancel, which can cancel nothing else. */
 #include "helpers.h"
 #include <poll.h>
 #include <sys/epoll.h>

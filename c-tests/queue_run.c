@@ -66,7 +66,7 @@ static void use_another_context(io_context_t its, struct iocb *iocb, long res, l
     CALL(io_destroy(other));
 }
 
-/* Destroying the context it runs for would make io_queue_run read freed memory; another is fine. */
+/* Not the context that io_queue_run runs for: io_queue_run would then read an unmapped ring. */
 static void destroy_another(io_context_t its, struct iocb *iocb, long res, long res2)
 {
     say(its, iocb, res, res2);
@@ -137,7 +137,7 @@ int main(void)
     CALL_AS("io_fdsync", io_fdsync(ctx, &iocbs[2], say, file));
     usleep(50000);
     {
-        /* fsync completes in a kernel thread, so in any order: only how many. */
+        /* Only their number: fsync completes in a kernel thread, so the order may vary. */
         struct io_event events[4];
         CALL(io_getevents(ctx, 3, 4, events, milliseconds(2000)));
     }

@@ -1,7 +1,7 @@
-/* runs: not inline: its system calls are on contexts of the kernel */
+/* runs: not inline: its raw system calls need contexts in the kernel */
 /*
- * Contexts that the library did not make or has lost sight of: made and destroyed by the system
- * call, moved by mremap, whose new address is the handle from then on (aio_ring_mremap()).
+ * Contexts that the program creates, destroys or moves without the library: by the raw system
+ * calls, and by mremap, after which the new address is the handle (aio_ring_mremap()).
  */
 #include "helpers.h"
 
@@ -29,7 +29,7 @@ static void use(io_context_t ctx)
     CALL(io_getevents(ctx, 0, 1, events, AT_ONCE));
 }
 
-/* Where the ring has gone; its length is in its header. */
+/* Moves a ring, and returns its new handle. The ring's length is in its header. */
 static io_context_t moved(io_context_t ctx)
 {
     unsigned events_in_it = ((unsigned *)ctx)[1];
@@ -79,7 +79,7 @@ int main(void)
     CALL(io_submit(ctx, 1, list));
     CALL(io_getevents(ctx, 2, 8, events, AT_ONCE));
     CALL(io_getevents(ctx, 0, 8, events, AT_ONCE));
-    /* The handle is all that the library has: the system call takes the new one, too. */
+    /* The raw system call accepts the new handle too. */
     show("io_destroy(2)", syscall(SYS_io_destroy, ctx));
     CALL(io_submit(ctx, 1, list));
     CALL(io_destroy(ctx));

@@ -1,8 +1,8 @@
-/* runs: not auto: it asks that a refusal is passed on */
-/* runs: not inline: there nothing is asked that could be refused */
+/* runs: not auto: it requires that io_setup returns the error of a refusal */
+/* runs: not inline: it makes none of the calls that are refused */
 /*
- * Kernels without a call, and sandboxes that refuse one: the library passes the error on, whatever
- * it is, and does not try anything else.
+ * Kernels that lack a system call, and sandboxes that refuse one: the library returns the error,
+ * whatever it is, and tries nothing else.
  */
 #include "helpers.h"
 #include <linux/filter.h>
@@ -13,7 +13,7 @@
 static int error;
 static io_context_t made_before;
 
-/* The system calls of kernel AIO, to be answered with the error. */
+/* Makes the kernel answer every system call of kernel AIO with the error. */
 static void refuse(void)
 {
     static const int calls[] = {
@@ -75,7 +75,7 @@ static void ask_everything(void)
     CALL(io_queue_release(NULL));
 }
 
-/* Whoever answers 0 without a system call leaves the handle as it was. */
+/* A filter that returns 0 instead of making the system call does not write the handle. */
 static void pretend(void)
 {
     struct iocb iocb, *list[1] = {&iocb};

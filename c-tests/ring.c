@@ -1,7 +1,7 @@
 /* runs: everywhere */
 /*
- * The ring behind the handle. Emulators and benchmarks read it and move its head themselves, so
- * its form is part of the interface, and so is that the library keeps nothing of it to itself.
+ * The ring at the handle's address. Emulators and benchmarks read it and move its head themselves,
+ * so its layout is part of the interface, and the library must not keep copies of its fields.
  */
 #include "helpers.h"
 

@@ -1,6 +1,6 @@
-/* runs: not ring-of-1: it asks for more than 256, too, which then have a smaller ring */
-/* runs: not short-ring: the ring is then shorter than it would be for what was asked */
-/* How many events a ring has room for, says its header: programs that read it compute with that. */
+/* runs: not ring-of-1: it also requests more than 256, for which the ring is then smaller */
+/* runs: not short-ring: the ring is then smaller than that of the requested count */
+/* The number of slots in a ring's header, which programs that read the ring use. */
 #include "helpers.h"
 
 static void length(int asked)
@@ -12,7 +12,7 @@ static void length(int asked)
     unsigned nr;
 
     NEED(io_setup(asked, &ctx) == 0);
-    nr = ((unsigned *)ctx)[1]; /* behind the id */
+    nr = ((unsigned *)ctx)[1]; /* after the id */
     printf("%d: %s\n", asked,
            nr == (unsigned)((bytes - 32) / 32) ? "as many as computed" : "another number");
     fprintf(stderr, "%u events\n", nr);

@@ -1,8 +1,8 @@
-/* runs: not ring-of-1: it asks for more than 256, too, which then have a smaller ring */
+/* runs: not ring-of-1: it also requests more than 256, for which the ring is then smaller */
 /*
- * A context holds the events of as many requests as were asked for, and none is lost or doubled:
- * taken all at once, in parts, and while others are submitted. Reads from the page cache complete
- * in the order of their submission.
+ * A context has room for the events of as many requests as it was created for. None is lost or
+ * doubled if the program takes them all at once, in parts, or while it submits others. Reads from
+ * the page cache complete in the order of their submission.
  */
 #include "helpers.h"
 #include <pthread.h>
@@ -14,7 +14,7 @@ static struct io_event events[MOST];
 static io_context_t ctx;
 static char *buffer;
 static int file, asked;
-/* Requests are numbered, and their data is the number. */
+/* Requests are numbered; a request's `data` is its number. */
 static long submitted, taken;
 static char seen[8 * MOST];
 
@@ -104,7 +104,7 @@ static void with_room_for(int count)
     submit(asked - asked / 2);
     NEED(pthread_join(thread, NULL) == 0);
     show("  the thread's io_getevents", answer_of_thread);
-    /* In any order: with a short ring it depends on when the thread makes room in it. */
+    /* Their order is not checked: with a short ring, it depends on when the thread makes room. */
     account(answer_of_thread);
 
     puts("- nobody has taken them when it is destroyed");

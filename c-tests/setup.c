@@ -28,7 +28,7 @@ int main(void)
     CALL_AS("io_destroy(a variable)", io_destroy((io_context_t)&other));
     CALL_AS("io_destroy(no access)", io_destroy((io_context_t)no_access()));
 
-    /* io_queue_init clears the handle itself, but not before it has looked at the number. */
+    /* io_queue_init checks the number before it clears the handle. */
     ctx = (io_context_t)5;
     CALL(io_queue_init(0, &ctx));
     CALL(io_queue_init(-1, &ctx));
@@ -42,7 +42,7 @@ int main(void)
     CALL(io_queue_release(ctx));
     CALL(io_queue_release(NULL));
 
-    /* The address usually comes back at once, and must work as if it were new. */
+    /* The next context usually gets the same address, and must work as a new one does. */
     ctx = 0;
     CALL(io_setup(1, &ctx));
     first = ctx;

@@ -1,8 +1,8 @@
 /* runs: not inline: no context is the kernel's */
 /*
- * Contexts that have the same ring as one for fewer requests. What the kernel counts against
- * fs.aio-max-nr is the number that was asked for; whoever asks for fewer must have the same ring,
- * and be served by the same system calls.
+ * The kernel charges the requested count to fs.aio-max-nr, but several counts have the same ring.
+ * If the library requests a smaller count than the program, the ring must have the same size, and
+ * the system calls must work on it.
  */
 #include "helpers.h"
 
@@ -25,7 +25,7 @@ static long in_use(void)
     return number;
 }
 
-/* On a machine where other programs have contexts the number says nothing. */
+/* Meaningless if other programs create contexts at the same time. */
 static void show_count(int asked)
 {
     io_context_t ctx = 0;
@@ -40,7 +40,7 @@ static void show_count(int asked)
     fprintf(stderr, "asked %d, counted %ld, %ld slots\n", asked, counted, slots(asked));
 }
 
-/* What is submitted by the library is there for the system call, and the other way round. */
+/* The system call reaps what the library submitted, and the library what the call submitted. */
 static void by_system_calls(io_context_t ctx)
 {
     static char byte;

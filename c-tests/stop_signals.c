@@ -1,10 +1,9 @@
-/* runs: not time64: its only system call goes on waiting after a stop signal */
+/* runs: not time64: io_pgetevents(2), the only system call there, resumes after a stop signal */
 /* runs: not inline: a futex wait resumes after a stop signal */
 /* runs: not short-ring: a futex wait resumes after a stop signal */
 /*
- * A stop signal wakes a thread that waits for events as well, although no handler runs. So it is
- * with io_getevents(2); io_pgetevents(2), which is all that 32-bit programs with 64-bit times have,
- * goes on waiting.
+ * A stop signal ends a wait in io_getevents(2), although no handler runs. It does not end a wait in
+ * io_pgetevents(2), the only system call for 32-bit programs with 64-bit times.
  */
 #include "helpers.h"
 

@@ -1,7 +1,7 @@
 /* runs: everywhere */
 /*
- * Terminals: what a line discipline makes of reads, with every setting of MIN and TIME, and what is
- * left when the other end has gone.
+ * Terminals: reads of lines, reads with and without MIN and TIME, and reads and writes after the
+ * other end was closed.
  */
 #include "places.h"
 #include <pthread.h>

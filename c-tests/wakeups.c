@@ -1,8 +1,9 @@
 /* runs: everywhere */
 /*
- * Threads that wait for an eventfd and then poll once for each completion that it counts, and no
- * more: a poll that answers 0 because another thread is in the middle of taking leaves an event in
- * the ring that nobody comes for. So a poll answers 0 only if the ring was empty during the call.
+ * Threads wait for an eventfd, and then poll once for each completion that it counted. If a poll
+ * returned 0 only because another thread was taking events, an event would be stranded: it would
+ * stay in the ring, and no thread would poll for it. A poll must therefore return 0 only if the
+ * ring was empty at some moment during the call.
  */
 #include "helpers.h"
 #include <poll.h>
@@ -36,7 +37,7 @@ static void account(int answer, const struct io_event *events)
         atomic_fetch_add(&taken, answer);
 }
 
-/* What the eventfd counts: 1 of a semaphore, otherwise all; 0 at the end. */
+/* Returns the eventfd's count: 1 if it is a semaphore, otherwise all of it. 0 ends the thread. */
 static uint64_t wait_for_completions(int by_poll)
 {
     struct pollfd wanted = {.fd = counter, .events = POLLIN};
@@ -47,12 +48,12 @@ static uint64_t wait_for_completions(int by_poll)
     NEED(read(counter, &count, sizeof(count)) == sizeof(count));
     if (!atomic_load(&end))
         return count;
-    count = 1; /* for the next one */
+    count = 1; /* wakes the next thread */
     NEED(write(counter, &count, sizeof(count)) == sizeof(count));
     return 0;
 }
 
-/* Taking into memory that is not there yet makes others come in the middle of it. */
+/* Memory without pages: a page fault in the middle of a take lets other threads run. */
 static struct io_event *absent_events(void)
 {
     void *pages = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -74,7 +75,7 @@ static void *poll_once(void *number)
     return NULL;
 }
 
-/* As nginx does. */
+/* Polls as nginx does: until it has as many events as the eventfd counted. */
 static void *poll_for_all(void *number)
 {
     struct io_event *events = absent_events();
@@ -107,12 +108,12 @@ static void stay_on(int cpu)
 
 static int this_cpu;
 
-/* Is preempted by busy() at any instruction, and for long. */
+/* busy() preempts this thread at any instruction, and for a long time. */
 static void *poll_once_when_idle(void *number)
 {
     struct sched_param no_priority = {0};
 
-    /* musl's function refuses */
+    /* musl's function only returns ENOSYS */
     NEED(syscall(SYS_sched_setscheduler, 0, SCHED_IDLE, &no_priority) == 0);
     stay_on(this_cpu);
     return poll_once(number);
@@ -141,16 +142,16 @@ static void submit_a_round(void)
         io_prep_pread(&iocbs[i], zero, &byte, 1, 0);
         iocbs[i].data = (void *)(size_t)i;
         io_set_eventfd(&iocbs[i], counter);
-        /* A shorter ring than was asked for may be full for a moment. */
+        /* A short ring may be full for a moment: the library serves no request with an eventfd. */
         while ((answer = io_submit(ctx, 1, list)) == -EAGAIN)
             usleep(10);
         NEED(answer == 1);
     }
-    /* Every completion was counted, and its reaper has polled. */
+    /* Until every completion was counted, and a thread has polled for each. */
     while (atomic_load(&counted) < ROUND)
         usleep(10);
     stranded += ROUND - taken;
-    /* and may poll no more, so these are the stranded ones */
+    /* No thread polls any more, so the remaining events are stranded. */
     while (taken < ROUND) {
         struct io_event events[8];
         account(io_getevents(ctx, 1, 8, events, milliseconds(1000)), events);
@@ -167,7 +168,7 @@ static void rounds_of(void *(*first)(void *), void *(*others)(void *), int flags
     zero = open("/dev/zero", O_RDONLY);
     counter = eventfd(0, flags);
     NEED(zero >= 0 && counter >= 0);
-    /* processors keep some of the room for themselves */
+    /* More than needed, because each processor reserves room that others cannot use. */
     NEED(io_setup(4 * ROUND, &ctx) == 0);
     if (first != others)
         NEED(pthread_create(&another, NULL, busy, NULL) == 0);

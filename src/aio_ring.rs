@@ -287,7 +287,7 @@ impl<'a> LibraryRing<'a> {
     /// Adds an event. Returns the number of events afterwards.
     ///
     /// # Safety
-    /// The caller must hold the lock of `engine/event_queue.rs`, and have reserved room for one
+    /// The caller must hold the lock of `engine/event_queue.rs`, and have reserved room for the
     /// event.
     pub unsafe fn append(self, event: io_event) -> u32 {
         let tail = self.0.tail.load(Ordering::Relaxed);

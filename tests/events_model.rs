@@ -26,27 +26,27 @@ enum Fault {
     None,
     /// The lock does not exclude.
     NoLock,
-    /// Who gets the lock does not see what its holder before did.
+    /// A thread that takes the lock does not see what the previous owner wrote.
     NoAcquire,
-    /// Who gives the lock up does not show what it did.
+    /// A thread that releases the lock does not publish what it wrote.
     NoRelease,
-    /// Who gives the lock up wakes nobody.
+    /// A thread that releases the lock does not wake the next one.
     NoWakeForLock,
     /// Waiters are not woken.
     NoWake,
-    /// One waiter is woken, whatever the others need.
+    /// Only one waiter is woken.
     OneWoken,
     /// A thread goes to sleep although the word has changed.
     BlindSleep,
-    /// A waiter does not look again, once others can find that it waits.
+    /// A waiter does not look at the ring again after it has announced that it waits.
     NoSecondLook,
-    /// Nothing says that the context is being destroyed.
+    /// The context is not marked as being destroyed.
     NoMark,
-    /// There is always room.
+    /// The number of outstanding requests is not limited.
     NoLimit,
-    /// Whoever needs room looks at the ring before it has the lock.
+    /// A thread that needs room reads the ring before it has the lock.
     EarlyLook,
-    /// Who takes without the lock moves the head before it has read the slots.
+    /// A thread that takes without the lock moves the head before it has read the slots.
     EarlyHead,
 }
 
@@ -62,7 +62,7 @@ struct Futex {
 }
 
 impl Futex {
-    /// Broken if it is a word that the fault is about.
+    /// `fault` if it concerns this word.
     fn new(fault: Fault, about: &[Fault]) -> Futex {
         Futex {
             word: AtomicU32::new(0),
@@ -123,7 +123,7 @@ impl Word for Futex {
         let success = self.weakened(success);
         self.word.compare_exchange(old, new, success, failure)
     }
-    /// As the kernel does it: the word is compared under the lock that wakers take.
+    /// As in the kernel, the word is compared under the lock that wakers take.
     fn sleep(&self, value: u32) {
         let sleepers = self.sleepers.lock().unwrap();
         if self.fault == Fault::BlindSleep || self.word.load(Ordering::Relaxed) == value {
@@ -163,7 +163,7 @@ impl Ring {
 
     fn append(&self, event: u32) -> u32 {
         let tail = self.tail.load(Ordering::Relaxed);
-        // SAFETY: loom sees to it that no other thread is at this slot.
+        // SAFETY: loom checks that no other thread uses this slot.
         self.slots[tail as usize].with_mut(|slot| unsafe { *slot = event });
         let after = (tail + 1) % self.slots.len() as u32;
         assert_ne!(
@@ -186,7 +186,7 @@ impl Ring {
             move_head();
         }
         let read = |i| {
-            // SAFETY: loom sees to it that no other thread writes this slot.
+            // SAFETY: loom checks that no other thread writes this slot.
             self.slots[((head + i) % nr) as usize].with(|slot| unsafe { *slot })
         };
         let events = (0..count).map(read).collect();
@@ -208,14 +208,14 @@ struct Context {
     is_closed: AtomicBool,
 }
 
-/// A context that is left where it is after a deadlock: loom has no thread then that could be said
-/// to drop its parts, and would panic once more.
+/// A context that is not dropped after a deadlock. loom has no current thread then, so dropping
+/// loom's objects would panic again.
 struct Left(ManuallyDrop<Context>);
 
 impl Drop for Left {
     fn drop(&mut self) {
         if !thread::panicking() {
-            // SAFETY: nobody uses it any more.
+            // SAFETY: this is the last use.
             unsafe { ManuallyDrop::drop(&mut self.0) };
         }
     }
@@ -229,7 +229,7 @@ impl Deref for Left {
 }
 
 impl Context {
-    /// For so many events.
+    /// Creates a context for `capacity` events.
     fn with_room(capacity: u32, fault: Fault) -> Rc<Left> {
         use Fault::*;
         let context = Context {
@@ -280,12 +280,12 @@ impl Context {
         self.queue().take(|| self.ring.take(most, Fault::None))
     }
 
-    /// As the owner of the ring's entry does, while nobody else takes.
+    /// Takes without this lock, as the owner of the ring's entry does; only one thread may.
     fn take_as_owner(&self, most: u32) -> Vec<u32> {
         self.ring.take(most, self.fault)
     }
 
-    /// Sleeps until there may be so many.
+    /// Sleeps until the ring may hold `needed` events.
     fn sleep(&self, needed: u32) {
         let value = match self.fault {
             Fault::NoSecondLook => self.queue().prepare_to_wait(needed, || 0),
@@ -296,7 +296,7 @@ impl Context {
         }
     }
 
-    /// Takes so many events, and waits for them, unless the context is destroyed.
+    /// Waits for `needed` events and takes them; fewer if the context is destroyed.
     fn wait(&self, needed: u32) -> Vec<u32> {
         let mut taken = self.take(needed);
         while (taken.len() as u32) < needed && !self.is_closed.load(Ordering::Acquire) {
@@ -320,7 +320,7 @@ fn spawn<T: 'static>(
     thread::spawn(move || body(&context))
 }
 
-/// Each of the events from 1 on was taken once.
+/// Asserts that each of the events 1 to `events` was taken once.
 #[track_caller]
 fn assert_each_once(events: u32, taken: impl IntoIterator<Item = Vec<u32>>) {
     let mut taken: Vec<u32> = taken.into_iter().flatten().collect();
@@ -389,7 +389,7 @@ fn without_the_comparison_before_the_sleep_a_waiter_sleeps_on() {
     a_waiter_and_two_submitters(Fault::BlindSleep);
 }
 
-/// Two waiters that need so many events, and take no more.
+/// Two waiters, each of which needs and takes a given number of events.
 fn two_waiters(needed: [u32; 2], fault: Fault) {
     model(3, move || {
         let all = needed[0] + needed[1];
@@ -407,7 +407,7 @@ fn two_waiters_for_one_event_each() {
     two_waiters([1, 1], Fault::None);
 }
 
-/// The less demanding one is woken earlier, and the other is not forgotten.
+/// The waiter that needs fewer events is woken first, and the other one later.
 #[test]
 fn two_waiters_that_need_different_numbers() {
     two_waiters([1, 2], Fault::None);
@@ -419,7 +419,7 @@ fn with_a_wake_up_for_one_the_other_waiter_sleeps_on() {
     two_waiters([1, 1], Fault::OneWoken);
 }
 
-/// The less demanding one is woken although the other came later, and would have to wait for more.
+/// The waiter that needs fewer events is woken although one that needs more began to wait later.
 #[test]
 fn a_waiter_beside_a_more_demanding_one() {
     model(3, || {
@@ -433,7 +433,7 @@ fn a_waiter_beside_a_more_demanding_one() {
     });
 }
 
-/// The less demanding waiter is gone, by a jump: nobody sleeps with what it needed.
+/// The waiter that needs fewer events has left by a jump. The other one must still be woken.
 #[test]
 fn a_waiter_beside_one_that_left() {
     model(3, || {
@@ -448,8 +448,8 @@ fn a_waiter_beside_one_that_left() {
     });
 }
 
-/// A waiter that came in before the context was closed, and says only later that it waits; and
-/// another, beside so many events.
+/// One waiter begins before the context is closed, and announces only afterwards that it waits.
+/// Another one waits meanwhile, and a number of events arrive.
 fn a_closed_context(events: u32, fault: Fault) {
     model(3, move || {
         let context = Context::with_room(2, fault);
@@ -494,7 +494,7 @@ fn with_one_woken_when_it_is_closed_the_other_waiter_sleeps_on() {
     a_closed_context(0, Fault::OneWoken);
 }
 
-/// Room for one: of two requests at once one is refused, and its room comes back with the event.
+/// With room for one, one of two concurrent requests is refused. The event frees the room.
 fn as_many_requests_as_room(fault: Fault) {
     model(3, move || {
         let context = Context::with_room(1, fault);
@@ -524,7 +524,7 @@ fn without_the_limit_there_are_more() {
     as_many_requests_as_room(Fault::NoLimit);
 }
 
-/// A request that is refused late gives its room to another.
+/// A request that is refused after it has reserved room frees it for another.
 #[test]
 fn room_that_is_given_back() {
     model(3, || {
@@ -542,7 +542,7 @@ fn room_that_is_given_back() {
     });
 }
 
-/// The ring goes round, and is full again, while another thread looks for room.
+/// The ring wraps and becomes full again while another thread looks for room.
 fn a_ring_that_goes_round(fault: Fault) {
     model(3, move || {
         let context = Context::with_room(1, fault);
@@ -573,8 +573,8 @@ fn with_a_look_before_the_lock_the_last_slot_is_overwritten() {
     a_ring_that_goes_round(Fault::EarlyLook);
 }
 
-/// Events are taken without this lock, by the owner of the ring's entry, while the room that it
-/// makes is used.
+/// The owner of the ring's entry takes events without this lock, while another thread fills the
+/// slots that it frees.
 fn an_owner_beside_submitters(fault: Fault) {
     model(3, move || {
         let context = Context::with_room(2, fault);

@@ -3,8 +3,9 @@
 //! from the allocator, so that ThreadSanitizer (`make tsan`) sees every access to an event and to
 //! memory that was given back.
 //!
-//! Threads submit, take and wait for events, while one destroys the context again and again and
-//! makes a new one, often at the same address. In another form the lock does not exclude.
+//! Threads submit, take and wait for events, while another thread destroys the context again and
+//! again and creates a new one, often at the same address. One test disables the lock, and must
+//! find lost or doubled events.
 
 // Only the library itself is for old versions of Rust.
 #![allow(clippy::incompatible_msrv)]
@@ -36,7 +37,7 @@ mod settings {
     pub const WITHOUT_LOCK: bool = false;
 }
 
-/// What these files need of the machine.
+/// The parts of the library's `sys` that these files use.
 #[allow(dead_code)]
 mod sys {
     pub use super::restartable;
@@ -47,7 +48,7 @@ mod sys {
         use std::ptr::null;
         use std::sync::atomic::AtomicU32;
 
-        /// There is no deadline: who is not woken after a minute is forgotten.
+        /// Ignores the deadline. If a thread sleeps for a minute, its wake-up is lost.
         pub fn wait(word: &AtomicU32, value: u32, _: i64) -> Result {
             let minute = libc::timespec {
                 tv_sec: 60,
@@ -58,7 +59,7 @@ mod sys {
             unsafe {
                 if libc::syscall(libc::SYS_futex, word.as_ptr(), call, value, &minute) != 0 {
                     let error = *libc::__errno_location();
-                    assert_ne!(error, libc::ETIMEDOUT, "nobody woke this thread");
+                    assert_ne!(error, libc::ETIMEDOUT, "this thread was not woken");
                     return from_kernel(-error as isize);
                 }
             }
@@ -76,7 +77,7 @@ mod sys {
         }
     }
 
-    /// No signals. To block them is what a call does after it has found its entry.
+    /// Blocks no signals, but lets other threads run: calls do this after they have found an entry.
     pub mod signals {
         pub type Mask = u8;
         pub fn block() -> Option<Mask> {
@@ -96,7 +97,7 @@ mod sys {
         pub fn sleep(_: i64) {
             std::thread::yield_now();
         }
-        /// What waited there is lost.
+        /// The events in the ring are lost.
         pub unsafe fn unmap(address: usize, _: usize) {
             unsafe { crate::end_ring(address) };
         }
@@ -114,7 +115,7 @@ use std::sync::atomic::Ordering::{self, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU8, AtomicUsize};
 use std::thread::yield_now;
 
-/// Lets others come between, now and then.
+/// Sometimes lets other threads run.
 fn pause() {
     static TURN: AtomicUsize = AtomicUsize::new(0);
     if TURN.fetch_add(1, Relaxed) % 16 == 0 {
@@ -122,12 +123,12 @@ fn pause() {
     }
 }
 
-/// Few, so that the ring goes round often and is full often.
+/// Few, so that the indices wrap often and the ring is often full.
 const SLOTS: u32 = 8;
 const CAPACITY: u32 = SLOTS - 1;
 const EVENTS: usize = 100_000;
 const SUBMITTERS: usize = 2;
-/// How many a call takes at most.
+/// The most events that a call takes.
 const ROOM: usize = 4;
 
 fn layout() -> Layout {
@@ -144,7 +145,7 @@ fn new_ring() -> usize {
     }
 }
 
-/// Counts what is in a ring that nobody uses any more, and gives its memory back.
+/// Counts the events in a ring that is no longer used, and frees its memory.
 unsafe fn end_ring(address: usize) {
     unsafe {
         let mut events = [NOTHING; SLOTS as usize];
@@ -161,7 +162,7 @@ const NOTHING: io_event = io_event {
     res2: 0,
 };
 
-/// Each event has the address of its count.
+/// Each event carries the address of its counter.
 fn event(count: &AtomicU8) -> io_event {
     io_event {
         data: count.as_ptr().cast(),
@@ -173,21 +174,21 @@ fn event(count: &AtomicU8) -> io_event {
 fn account(events: &[io_event]) {
     for event in events {
         assert_eq!(event.data.addr(), event.res as usize, "a whole event");
-        // SAFETY: the counts are there as long as the threads.
+        // SAFETY: the counters outlive the threads.
         unsafe { AtomicU8::from_ptr(event.data.cast()) }.fetch_add(1, Relaxed);
     }
 }
 
-/// What the threads work at.
+/// The context that the threads use.
 trait Context: Sync {
-    /// None if there is no such context any more.
+    /// None if the context is destroyed.
     fn submit(&self, event: io_event) -> Option<bool>;
     fn take(&self, events: &mut [io_event; ROOM], count: u32) -> Option<u32>;
-    /// Sleeps until so many may be there.
+    /// Sleeps until the ring may hold `needed` events.
     fn sleep(&self, needed: u32);
 }
 
-/// The context that the table has at the moment.
+/// The context that is in the table at the moment.
 struct InTable {
     current: AtomicUsize,
     made: AtomicUsize,
@@ -262,7 +263,7 @@ impl Context for InTable {
     }
 }
 
-/// One context, with words of any kind.
+/// A single context without a table, with any implementation of its words.
 struct Bare<W> {
     words: [W; 5],
     ring: usize,
@@ -290,7 +291,7 @@ impl<W: Word> Bare<W> {
     }
 
     fn memory(&self) -> LibraryRing<'_> {
-        // SAFETY: it stays until `self` is dropped.
+        // SAFETY: the ring is freed only when `self` is dropped.
         unsafe { LibraryRing::at(self.ring) }
     }
 }
@@ -328,7 +329,7 @@ impl<W: Word + Sync> Context for Bare<W> {
     }
 }
 
-/// A word that, as a lock, excludes nobody.
+/// A word that excludes no thread if it is the lock.
 struct NoLock(AtomicU32);
 
 impl Word for NoLock {
@@ -355,7 +356,7 @@ impl Word for NoLock {
     fn wake_all(&self) {}
 }
 
-/// Submits every event; gives up when there was no room so often.
+/// Submits every event; gives up after `patience` attempts without room.
 fn submit_all(context: &impl Context, counts: &[AtomicU8], patience: usize) {
     for count in counts {
         let mut tries = 0;
@@ -389,8 +390,8 @@ fn reap(context: &impl Context, over: &AtomicBool, waits: bool) -> usize {
     taken
 }
 
-/// How many events came twice or not at all. `end` wakes all who wait; `beside` is what one more
-/// thread does.
+/// Returns how many events were lost or doubled. `end` wakes all waiters; another thread runs
+/// `beside`.
 fn run<C: Context>(
     context: C,
     patience: usize,
@@ -471,10 +472,10 @@ fn every_event_once_in_contexts_that_come_and_go() {
     assert_eq!(wrong, 0, "lost or doubled");
 }
 
-/// The fault that the others must find: by the count here, as a race elsewhere.
+/// Without the lock, events must be lost or doubled. ThreadSanitizer must report a race instead.
 #[test]
 fn without_the_lock_events_are_lost_or_doubled() {
-    // Most often in the first round.
+    // The first round is usually enough.
     let found = (0..100).any(|_| {
         let bare = Bare::new(|| NoLock(word()));
         run(bare, 100_000, false, |_| yield_now(), |_| {}) != 0

@@ -1,16 +1,16 @@
 /*
- * refuse WHAT PROGRAM [ARGUMENT...]: starts a program to which the system calls of kernel AIO are
- * refused, as they are in places that have none. The machine stays as it is. WHAT is
+ * refuse WHAT PROGRAM [ARGUMENT...]: starts a program under a seccomp filter that refuses the
+ * system calls of kernel AIO. Nothing else on the machine changes. WHAT is one of these:
  *
- * enosys   All of them answer ENOSYS, as under qemu-user and rr, and without CONFIG_AIO.
- * eperm    All answer EPERM, as in a sandbox that denies what it does not list.
- * limit=N  io_setup answers EAGAIN for more than N, as if fs.aio-max-nr left no more. As in the
- *          kernel, the number is an unsigned 32-bit one. The other calls work.
- * kill     Any of them kills the process, with SIGSYS.
+ * enosys   All calls return ENOSYS, as under qemu-user and rr, and without CONFIG_AIO.
+ * eperm    All calls return EPERM, as in a sandbox that denies what it does not list.
+ * limit=N  io_setup returns EAGAIN for more than N requests, as if fs.aio-max-nr had no more room.
+ *          As in the kernel, the number has 32 bits and no sign. The other calls work.
+ * kill     Every call kills the process with SIGSYS.
  *
- * The filter is for every way of making a system call that the machine has, so 32-bit programs have
- * it too; an architecture that is not in the table kills. Children and what they start inherit it.
- * Link this program statically, so that LD_PRELOAD and LD_LIBRARY_PATH affect the other one alone.
+ * The filter covers all system call interfaces of the machine, so it also works for 32-bit
+ * programs. An architecture that is not in the table kills. Children inherit the filter. Link this
+ * program statically, so that LD_PRELOAD and LD_LIBRARY_PATH affect only the other program.
  */
 #include <endian.h>
 #include <errno.h>
@@ -25,7 +25,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* io_setup first. An architecture with a single io_pgetevents call has it twice in its row. */
+/* io_setup is first. If an architecture has only one io_pgetevents call, it is in the row twice. */
 enum { SETUP, DESTROY, SUBMIT, CANCEL, GETEVENTS, PGETEVENTS, PGETEVENTS_TIME64, CALLS };
 
 static const struct interface {
@@ -63,7 +63,7 @@ static void load(size_t offset) { add(BPF_LD | BPF_W | BPF_ABS, (unsigned)offset
 
 static void answer(unsigned action) { add(BPF_RET | BPF_K, action, 0, 0); }
 
-/* Each part is jumped over as a whole if it is about another interface or call. */
+/* Each part is skipped as a whole if it is for another interface or call. */
 static void kill_for_unknown_architectures(void)
 {
     int i;

@@ -1,16 +1,17 @@
 /*
  * Many threads make all calls on a few contexts, which are destroyed and created meanwhile. Signal
- * handlers submit and reap too, and threads fork. Every request must complete exactly once. In
- * turns, the threads submit more than they reap, until there is no room, and reap more than they
- * submit.
+ * handlers submit and reap too, and threads fork. Every request must complete exactly once. The
+ * threads alternate: they submit more than they reap until there is no room, and then reap more
+ * than they submit.
  *
- * A context is destroyed beside threads that wait for its completions, but not beside one that
- * polls it: a poll reads the ring without a lock, which may go away under it.
+ * A context may be destroyed while threads wait for its completions, but not while one polls it: a
+ * poll reads the ring without a lock, and would crash if the ring were unmapped.
  *
- * stress SECONDS REQUESTS [apart] [steady] [no-polls]: until both are reached. Exit status 1 if a
- * completion was lost, doubled or never asked for. "apart" keeps all reaps away from a context that
- * is destroyed, since the original reads the ring in each; "steady" leaves the contexts alone;
- * "no-polls" submits no IO_CMD_POLL, which needs the kernel.
+ * stress SECONDS REQUESTS [apart] [steady] [no-polls]: runs until both are reached. Exits with
+ * status 1 if a completion was lost or doubled, or belongs to no request. With "apart", no thread
+ * reaps from a context that is being destroyed, since the original reads the ring in each reap.
+ * With "steady", no context is destroyed. With "no-polls", no IO_CMD_POLL is submitted, since it
+ * needs the kernel.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -30,7 +31,7 @@
 #include <unistd.h>
 
 enum { CONTEXTS = 3, WORKERS = 4, BATCH = 8, BLOCK = 512 };
-/* What threads, their handlers and main() may have reaped, and not accounted for. */
+/* The most events that threads, their handlers and main() have reaped but not yet counted. */
 enum { REAPED = (2 * WORKERS + 1) * BATCH };
 enum { FREE, CLAIMED, IN_FLIGHT };
 
@@ -50,12 +51,12 @@ struct request {
 
 struct place {
     _Atomic(io_context_t) ctx;
-    atomic_bool open;      /* new requests may be submitted, and the ring read without a lock */
+    atomic_bool open;      /* submitting, and reading the ring without a lock, are allowed */
     atomic_int submitting; /* threads that are about to submit */
-    atomic_int reading;    /* calls, in handlers too, that are about to read the ring so */
+    atomic_int reading;    /* calls, in handlers too, that may read the ring without a lock */
     atomic_long in_flight;
-    atomic_long outstanding; /* submitted and not reaped, or REAPED more at most */
-    long slots;              /* of the ring at its handle */
+    atomic_long outstanding; /* submitted and not reaped; at most REAPED too many */
+    long slots;              /* in the ring */
     struct request *requests;
 };
 
@@ -75,7 +76,7 @@ static void fail(const char *what)
     _exit(1);
 }
 
-/* Every event comes through here, in any thread, also in signal handlers. */
+/* Counts events, in any thread and in signal handlers. */
 static void account(struct iocb *iocb)
 {
     struct request *request = (struct request *)iocb;
@@ -170,7 +171,7 @@ out:
     atomic_fetch_sub(&place->submitting, 1);
 }
 
-/* If it says yes, the context is not destroyed before may_not_read(). Safe in signal handlers. */
+/* If true, the context is not destroyed before may_not_read(). Safe in signal handlers. */
 static bool may_read(struct place *place)
 {
     atomic_fetch_add(&place->reading, 1);
@@ -278,7 +279,7 @@ static void make_context(struct place *place)
     atomic_store(&place->open, true);
 }
 
-/* Everything that was submitted must come; a lost completion makes this wait in vain. */
+/* Waits for the completion of every request; fails after a while if one is lost. */
 static void drain(struct place *place)
 {
     struct timespec shortly = {0, 1000000};
@@ -295,7 +296,7 @@ static void drain(struct place *place)
     }
 }
 
-/* Destroys contexts under threads that wait for them, and makes new ones at their addresses. */
+/* Destroys contexts while threads wait for them, and creates new ones at their addresses. */
 static void renew(struct place *place)
 {
     io_context_t ctx;
@@ -310,8 +311,8 @@ static void renew(struct place *place)
 }
 
 /*
- * A child has none of the contexts. Until Linux 7.1 it has their rings mapped, with completions in
- * them; since then its own ring may come to lie where one of them was.
+ * A child has none of the contexts. Before Linux 7.1 it has their rings mapped, with completions in
+ * them; since then, its own ring may get the address of one of them.
  */
 static void fork_once(void)
 {
@@ -382,7 +383,7 @@ int main(int argc, char **argv)
     counter = eventfd(0, EFD_NONBLOCK);
     NEED(direct >= 0 && zero >= 0 && counter >= 0);
     sigaction(SIGUSR1, &action, NULL);
-    /* A ring of the kernel's is never smaller than this; theirs have more than twice the slots. */
+    /* The kernel's smallest ring. Contexts for as many requests have more than twice the slots. */
     NEED(io_setup(1, &smallest) == 0);
     asked = (int)slots_of(smallest);
     count_of_requests = 4 * asked;

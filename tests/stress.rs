@@ -1,6 +1,6 @@
-//! No completion lost, none delivered twice: tests/stress.c over this library, for some seconds, or
-//! with LIBAIO_RS_LONG=1 for ten million requests. And over a library without the exclusion, where
-//! it must find that out.
+//! No completion is lost or delivered twice: tests/stress.c over this library, for some seconds, or
+//! for ten million requests if LIBAIO_RS_LONG is set. Over a library whose lock is disabled, it
+//! must fail.
 
 mod support;
 
@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 use support::{attempt, cargo_build_with, compile, original, ours, refuse, report, scratch, text};
 
-/// What the environment gives the library: an engine, and what refuses it.
+/// The environment: the value of LIBAIO_RS_ENGINE, and what tests/refuse.c refuses.
 #[derive(Clone, Copy)]
 struct Server {
     engine: &'static str,
@@ -20,7 +20,7 @@ const KERNEL: Server = Server {
     engine: "kernel",
     refusal: None,
 };
-/// Contexts whose rings have room for some of the requests.
+/// Rung 3: rings that have room for some of the requests.
 const SHORT_RING: Server = Server {
     engine: "auto",
     refusal: Some("limit=1"),
@@ -30,7 +30,7 @@ const IN_LINE: Server = Server {
     refusal: Some("kill"),
 };
 
-/// Builds and runs it, with the library at a path.
+/// Builds the program and runs it over a library.
 fn stress(server: Server, library: &Path, arguments: &[&str]) -> (Command, Output) {
     let place = scratch();
     let program = place.path().join("stress");
@@ -72,7 +72,7 @@ fn every_completion_once() {
     assert_eq!(count(&printed, " beyond the ring"), 0);
 }
 
-/// More requests were outstanding than the kernel's ring has room for.
+/// Asserts that more requests were outstanding than the kernel's ring has room for.
 #[test]
 fn every_completion_once_from_short_rings() {
     let printed = every_completion_once_by(SHORT_RING, &[]);
@@ -87,7 +87,7 @@ fn every_completion_once_without_the_kernel() {
     assert_ne!(count(&printed, " without room"), 0);
 }
 
-/// The number before some words.
+/// The number that precedes `words` in the output.
 fn count(printed: &str, words: &str) -> u64 {
     let before = printed.split(words).next().expect("at least one part");
     let number = before.rsplit(' ').next().expect("at least one part");
@@ -96,8 +96,8 @@ fn count(printed: &str, words: &str) -> u64 {
         .unwrap_or_else(|_| panic!("no number of{words}: {printed}"))
 }
 
-/// The test asks nothing that the original cannot do, but for waiting for a context that another
-/// thread destroys: it reads the ring before it looks at the timeout, and does not survive that.
+/// The original passes the test too, unless a thread waits for a context that another thread
+/// destroys: the original reads the ring in every call, and crashes.
 #[test]
 fn the_original_passes_too() {
     let Some(original) = original() else {

@@ -1,17 +1,17 @@
 /*
- * calls LIBRARY WHAT: how many instructions one call executes in user space, from the function's
- * first to its return, and how many of them are system calls. It runs the call in a child, one
- * instruction at a time, by ptrace.
+ * calls LIBRARY WHAT: counts the instructions that one call executes in user space, from the first
+ * one of the function to its return, and how many of them are system calls. It runs the call in a
+ * child and single-steps it with ptrace.
  *
- * A step is an interruption, and what is interrupted inside a restartable sequence (rseq) starts
- * again. So before each step the child's pointer to the sequence is cleared: then the kernel does
- * not know that it is in one, and the count is that of a call that nothing interrupts. Nothing else
- * uses the context, so that is safe. An instruction that repeats itself (rep movs) counts once.
+ * A step is an interruption, and the kernel restarts a restartable section (rseq) that is
+ * interrupted. Therefore the child's pointer to the section is cleared before each step. The kernel
+ * then restarts nothing, and the count is that of a call without interruptions. This is safe,
+ * because no other thread uses the context. A repeating instruction (rep movs) counts once.
  *
- * valgrind and qemu would count too, but give the program no restartable sequences, and the library
- * lets the kernel serve everything there; processors' counters are hidden in many virtual machines.
+ * valgrind and qemu cannot be used: they support no restartable sections, so the library enters the
+ * kernel for every reap. Many virtual machines hide the processor's counters.
  *
- * Exits with REFUSED where it cannot be done: on other processors, or if ptrace is refused.
+ * Exits with REFUSED on other processors, or if ptrace is refused.
  */
 #include "ways.h"
 
@@ -27,15 +27,15 @@ enum { REFUSED = 77, WARM = 10, TIMES = 5, MOST_STEPS = 100000 };
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* glibc's, since 2.35: where the thread's registration is, from its thread pointer. */
+/* From glibc 2.35: the offset of the thread's struct rseq from its thread pointer. */
 extern const ptrdiff_t __rseq_offset __attribute__((weak));
 extern const unsigned __rseq_size __attribute__((weak));
 enum { POINTER_TO_SEQUENCE = 8 };
 
 static const char *library, *what;
-static long function; /* the child's has what is called */
+static long function; /* set in the child: the address of the called function */
 
-/* Calls it for ever; after some calls, it stops before each. */
+/* Repeats the call for ever. After WARM calls, it stops before each. */
 static void child(void)
 {
     static char buffer[1];
@@ -44,7 +44,7 @@ static void child(void)
     struct io_event event;
     io_context_t ctx = 0;
     int turn, fd = open("/dev/zero", O_RDONLY);
-    /* Here, so that nothing is as in a process that forked after loading it. */
+    /* After the fork: a library that was loaded before it might not reap in user space. */
     struct way way = load("", library);
 
     function = strcmp(what, "submit") == 0 ? (long)way.submit : (long)way.getevents;
@@ -71,7 +71,7 @@ static void child(void)
     }
 }
 
-/* Where the child stands after the next instruction. */
+/* Executes one instruction of the child, and returns its registers. */
 static struct user_regs_struct step(pid_t pid)
 {
     struct user_regs_struct registers;
@@ -87,7 +87,7 @@ static struct user_regs_struct step(pid_t pid)
     return registers;
 }
 
-/* From the child's stop on: goes to the function, and counts until it has returned. */
+/* Steps the stopped child to the function, and counts until the function returns. */
 static void count(pid_t pid, int *instructions, int *system_calls)
 {
     uint64_t frame, before = 0, begin = (uint64_t)ptrace(PTRACE_PEEKDATA, pid, &function, NULL);
@@ -100,7 +100,7 @@ static void count(pid_t pid, int *instructions, int *system_calls)
     } while (at.rip != begin);
     frame = at.rsp;
     *instructions = *system_calls = 0;
-    while (at.rsp <= frame) { /* above it once the return address is taken */
+    while (at.rsp <= frame) { /* a return pops the address, so the stack pointer is then above */
         if (at.rip != before) {
             long bytes = ptrace(PTRACE_PEEKTEXT, pid, at.rip, NULL);
             *system_calls += (bytes & 0xffff) == 0x050f;

@@ -1,7 +1,7 @@
 /*
- * compare ORIGINAL OURS DIRECTORY TMPFS ROUNDS [row]: times the same work done in several ways,
- * one after the other in each round, so that what the machine does meanwhile hits them all.
- * DIRECTORY is on a disk, TMPFS is not.
+ * compare ORIGINAL OURS DIRECTORY TMPFS ROUNDS [row]: times the same work done in several ways, one
+ * after another in each round, so that other load on the machine affects all of them. DIRECTORY is
+ * on a disk, TMPFS is not.
  *
  * Prints a line for each row, way and round: row, way, nanoseconds per unit.
  */
@@ -14,7 +14,7 @@
 
 enum { BLOCK = 4096, FILE_BLOCKS = 8192, MOST = 64, MOST_CONTEXTS = 1000, MOST_THREADS = 4 };
 
-/* What fio's userspace_reap and its like do, next to the original's other functions. */
+/* Reaps as fio's userspace_reap and similar code does. The other functions are the original's. */
 struct aio_ring {
     unsigned id, nr, head, tail, magic, compat, incompat, header_length;
     struct io_event events[];
@@ -53,7 +53,7 @@ static long long random_offset(void)
     return (long long)(seed >> 8) % FILE_BLOCKS * BLOCK;
 }
 
-/* Requests of `batch` reads, each waited for; nanoseconds for one read. */
+/* Submits `batch` reads and waits for them; returns nanoseconds for one read. */
 static double batches(struct way *way, io_context_t *ctx, int live, int fd, int batch, int reads)
 {
     struct iocb iocbs[MOST], *list[MOST];
@@ -109,7 +109,7 @@ static double preads(int fd, int reads)
     return (now() - begin) / reads;
 }
 
-/* Keeps `depth` reads in flight, and takes what is there. */
+/* Keeps `depth` reads in flight, and takes the ready completions. */
 static double depths(struct way *way, io_context_t ctx, int fd, int depth, int reads)
 {
     struct iocb iocbs[MOST], *list[MOST];
@@ -174,7 +174,7 @@ static double uring_depths(int fd, int depth, int reads)
     return (now() - begin) / reads;
 }
 
-/* Reaping alone, of ready completions: nanoseconds for one call. */
+/* Times only the reaping of ready completions; returns nanoseconds for one call. */
 static double reaps(struct way *way, io_context_t ctx, int batch, int turns)
 {
     struct iocb iocbs[MOST], *list[MOST];
@@ -226,7 +226,7 @@ static void *wait_for_one(void *argument)
     return NULL;
 }
 
-/* It is in the kernel once it sleeps: no other call that it makes waits. */
+/* Waits until the thread sleeps: it is then in io_getevents(2), the only call of it that waits. */
 static void until_asleep(int thread)
 {
     char path[64], line[512], *name_end;
@@ -258,7 +258,7 @@ static double polls_beside(struct way *way, io_context_t ctx, int calls)
     return time;
 }
 
-/* Several threads poll one context at once: what a call takes in the mean of them. */
+/* Several threads poll one context at once; returns their mean time for a call. */
 struct poller {
     struct way *way;
     io_context_t ctx;
@@ -297,7 +297,7 @@ static double pollers(struct way *way, io_context_t ctx, int count, int calls)
     return sum / count;
 }
 
-/* Threads that share a context. Each reaps as many as it has submitted, whosever they are. */
+/* Threads that share a context. Each reaps as many events as it has submitted, of any thread. */
 struct worker {
     struct way *way;
     io_context_t ctx;
@@ -333,7 +333,7 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* From the first one's begin to the last one's end: whoever started them may be late. */
+/* From the first thread's begin to the last one's end, because the main thread may run late. */
 static double threads(struct way *way, io_context_t ctx, int count, int reads)
 {
     pthread_t ids[MOST_THREADS];
@@ -374,7 +374,7 @@ static int file_in(const char *directory, int flags)
     return again;
 }
 
-/* Runs a row: all ways in each round, starting with another one each time. */
+/* Runs a row: all ways in each round. Each round starts with another way. */
 enum kind { BATCH, TMPFS, DEPTH, REAP, POLL, POLL_BESIDE, POLLERS, THREADS, CONTEXTS };
 
 static double measure(enum kind kind, int way, int n)
@@ -481,6 +481,6 @@ int main(int argc, char **argv)
             }
         fflush(stdout);
     }
-    /* The contexts go with the process: to destroy thousands takes minutes. */
+    /* exit destroys the contexts; io_destroy of thousands would take minutes. */
     return 0;
 }

@@ -1,12 +1,12 @@
 /*
- * engines ORIGINAL KERNEL AUTO INLINE DIRECTORY TMPFS ROUNDS [row]: times the same work over every
- * server of contexts, one after the other in each round. KERNEL, AUTO and INLINE are three copies
- * of this library, because each reads LIBAIO_RS_ENGINE once, when it is loaded. DIRECTORY is on a
- * disk, TMPFS is not.
+ * engines ORIGINAL KERNEL AUTO INLINE DIRECTORY TMPFS ROUNDS [row]: times the same work over the
+ * original, this library with kernel AIO, and rungs 3 and 4, one after another in each round.
+ * KERNEL, AUTO and INLINE are three copies of this library, because each reads LIBAIO_RS_ENGINE
+ * once, when it is loaded. DIRECTORY is on a disk, TMPFS is not.
  *
- * io_setup is refused, with EAGAIN for large counts, only to threads that do nothing but set up:
- * a filter costs something in every system call, so the thread that is measured has none. Every
- * context is looked at to see who serves it.
+ * A seccomp filter slows down every system call of its thread. Therefore separate threads create
+ * the contexts under the filter that refuses large counts, and the measured thread has no filter.
+ * The program checks which rung each context has.
  *
  * Prints a line for each row, way and round: row, way, nanoseconds and nanoseconds of processor
  * time per unit.
@@ -22,10 +22,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Asked for ASKED, and refused more than GRANTED, the library gets the kernel's smallest ring. */
+/* A context for ASKED requests, of which the kernel grants GRANTED, has the smallest ring. */
 enum { BLOCK = 4096, FILE_BLOCKS = 8192, MOST = 32, ASKED = 256, GRANTED = 62 };
 
-/* The way of the calls without a context comes last. */
+/* PLAIN, which uses pread and pwrite without a context, comes last. */
 enum { ORIGINAL, KERNEL, SHORT_RING, IN_LINE, CONTEXTS, PLAIN = CONTEXTS, WAYS };
 static const char *const names[] = {"original", "kernel", "rung 3", "rung 4", "plain"};
 
@@ -36,7 +36,7 @@ static char *buffers[MOST];
 static struct iocb polls[1024];
 static unsigned seed = 1;
 
-/* io_setup answers EAGAIN to this thread if it asks for more than GRANTED. */
+/* From now on, io_setup returns EAGAIN in this thread for more than GRANTED requests. */
 static void refuse_more(void)
 {
     /* The low half of the first argument, on little-endian machines. */
@@ -55,8 +55,8 @@ static void refuse_more(void)
     NEED(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) == 0);
 }
 
-/* Whether the rung serves a context that should: by whether the kernel knows the handle, and by
- * whether the ring is hidden, which only that of rung 3 is. */
+/* Checks the rung of a context: only rung 4's handle is invalid for the kernel, and only rung 3's
+ * ring has another magic number. */
 static void need_server(int way, io_context_t ctx)
 {
     const unsigned *ring = (const unsigned *)ctx;
@@ -65,11 +65,11 @@ static void need_server(int way, io_context_t ctx)
 
     NEED(is_known == (way != IN_LINE));
     NEED(is_hidden == (way == SHORT_RING));
-    /* Fewer slots than were asked for. */
+    /* Only rung 3's ring has fewer slots than requests. */
     NEED((ring[1] < ASKED) == (way == SHORT_RING));
 }
 
-/* What a thread does, if need be one to which large counts are refused. */
+/* Work for a thread, which may have the filter. */
 struct job {
     void (*work)(struct job *);
     int way;
@@ -109,7 +109,7 @@ static void set_up(int way, io_context_t *ctx)
     need_server(way, *ctx);
 }
 
-/* Takes all the room that the kernel's ring of a context has, by requests that never complete. */
+/* Fills the kernel's ring of a context, with requests that never complete. */
 static void fill(struct way *way, io_context_t ctx)
 {
     struct iocb *list[1];
@@ -235,7 +235,7 @@ static int file_in(const char *directory, int flags)
     return again;
 }
 
-/* FULL: with rung 3's ring full; the others have room, or else they would answer EAGAIN. */
+/* FULL: only rung 3's ring is full; on a full ring, the others would return EAGAIN. */
 enum { ON_DISK, ON_TMPFS, O_DIRECT_ONE, O_DIRECT_MANY, FULL, FULL_DIRECT, MADE };
 enum { READS, WRITES };
 
@@ -244,7 +244,7 @@ struct row {
     int kind, writes, n;
 };
 
-/* Whether a row has a way. */
+/* Whether a row measures a way. */
 static int is_in(const struct row *row, int way)
 {
     return way != PLAIN || row->kind <= O_DIRECT_ONE;
@@ -259,7 +259,7 @@ static void measure(const struct row *row, int way)
     double time, cpu;
 
     if (row->kind == MADE) {
-        /* The kernel's take tens of milliseconds. */
+        /* Few, because a context in the kernel takes tens of milliseconds. */
         struct job job = {.work = make_and_destroy, .way = way, .times = way == IN_LINE ? 500 : 3};
         run_job(&job);
         printf("%s\t%s\t%.2f\t%.2f\n", row->name, names[way], job.time, job.cpu);

@@ -1,10 +1,9 @@
-//! `make bench`: the original, this library, a ring reader written by hand, io_uring and pread side
-//! by side; calls beside other threads; the instructions of single calls; fio over both libraries;
-//! and the engines that serve contexts where the kernel does not. Writes the tables in
-//! docs/benchmarks.md and the plot.
+//! `make bench`: compares the original, this library, a ring reader written by hand, io_uring and
+//! pread; calls while other threads use the context; the instructions of single calls; fio over
+//! both libraries; and rungs 3 and 4. Writes the tables in docs/benchmarks.md and the plot.
 //!
-//! LIBAIO_RS_BENCH_ROUNDS=n makes it shorter (default 101), LIBAIO_RS_BENCH_ROWS=text runs only the
-//! rows whose names contain the text. Nothing is written then.
+//! LIBAIO_RS_BENCH_ROUNDS=n changes the number of rounds (default 101). LIBAIO_RS_BENCH_ROWS=text
+//! runs only the rows whose names contain the text, and writes nothing.
 
 #[path = "../../tests/support/mod.rs"]
 mod support;

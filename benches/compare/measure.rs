@@ -1,4 +1,4 @@
-//! Runs the programs and collects what they say.
+//! Runs the programs and collects their figures.
 
 use crate::support::{
     attempt, cc, has, ours, refuse, report, root, run, scratch, skip, text, Installation,
@@ -6,7 +6,7 @@ use crate::support::{
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What is run, and how often.
+/// The rows to measure, and the number of rounds.
 pub struct Plan {
     pub original: &'static Installation,
     pub rounds: u32,
@@ -22,7 +22,7 @@ impl Plan {
         self.rows.as_deref().map_or(true, |part| row.contains(part))
     }
 
-    /// Both libraries, in another order each round.
+    /// Both libraries, in alternating order.
     fn libraries(&self, round: u32) -> [(&'static str, &'static Installation); 2] {
         let mut libraries = [("original", self.original), ("ours", ours())];
         libraries.rotate_left(round as usize % 2);
@@ -30,7 +30,7 @@ impl Plan {
     }
 }
 
-/// One row: what each way took, round by round.
+/// One row: the figures of each way, one per round.
 pub struct Row {
     pub name: String,
     /// The way's name, and a figure for each round.
@@ -99,7 +99,7 @@ pub fn micro(plan: &Plan, place: &Path) -> Vec<Row> {
     rows
 }
 
-/// What tails.c and calls.c exit with where the system does not let them do their work.
+/// The exit status of tails.c and calls.c if the system does not permit what they need.
 const REFUSED: i32 = 77;
 
 /// A row of tails.c.
@@ -170,8 +170,8 @@ pub fn tails(plan: &Plan, place: &Path) -> Vec<Row> {
     rows
 }
 
-/// calls.c: instructions in user space for one call, which do not drift, and system calls among
-/// them.
+/// calls.c: the instructions of one call in user space, which do not drift, and how many of them
+/// are system calls.
 pub fn instructions(plan: &Plan, place: &Path) -> Vec<Row> {
     let mut rows = Vec::new();
     let program = program("calls", place, &["-ldl"]);
@@ -206,7 +206,7 @@ pub fn instructions(plan: &Plan, place: &Path) -> Vec<Row> {
 pub fn engines(plan: &Plan, place: &Path) -> (Vec<Row>, Vec<Row>) {
     let (mut times, mut cpu) = (Vec::new(), Vec::new());
     let tmpfs = tempfile::tempdir_in("/dev/shm").expect("a tmpfs");
-    // Three files, so that the loader loads each of them.
+    // Three files: the loader loads the same file only once.
     let copies = ["kernel", "auto", "inline"].map(|engine| {
         let copy = place.join(format!("libaio-{engine}.so"));
         std::fs::copy(&ours().shared, &copy).expect("scratch is writable");
@@ -229,17 +229,17 @@ pub fn engines(plan: &Plan, place: &Path) -> (Vec<Row>, Vec<Row>) {
     (times, cpu)
 }
 
-/// How fio is served.
+/// What serves fio's contexts.
 struct Server {
     name: &'static str,
-    /// What tests/refuse.c refuses to it, if it is started by that.
+    /// What tests/refuse.c refuses; None without a filter.
     refused: Option<&'static str>,
-    /// `LIBAIO_RS_ENGINE`, over this library; None is the original.
+    /// The value of `LIBAIO_RS_ENGINE` for this library; None means the original.
     engine: Option<&'static str>,
 }
 
-/// A filter takes time in every system call. Only rung 3 needs one: so it is compared with the
-/// original under a filter that refuses as good as nothing.
+/// A filter slows down every system call. Only rung 3 needs one. It is therefore compared with the
+/// original under a filter with a very high limit.
 const SERVERS: [Server; 4] = [
     Server {
         name: "original",
@@ -263,7 +263,7 @@ const SERVERS: [Server; 4] = [
     },
 ];
 
-/// fio over what serves contexts: as [`fio`].
+/// fio on each rung, as [`fio`].
 pub fn fio_engines(plan: &Plan, place: &Path) -> (Vec<Row>, Vec<Row>) {
     let (mut rows, mut cpu) = (Vec::new(), Vec::new());
     if !has("fio") {
@@ -281,7 +281,7 @@ pub fn fio_engines(plan: &Plan, place: &Path) -> (Vec<Row>, Vec<Row>) {
                 }
                 // A context for 62 has the kernel's smallest ring: rung 2 serves it.
                 let count = if depth > 62 { 4 } else { 2 };
-                // The first round lays the file out, and fills the page cache.
+                // The first round creates the file and fills the page cache.
                 for round in 0..=plan.engine_rounds as usize {
                     for i in 0..count {
                         let server = &SERVERS[(i + round) % count];
@@ -312,8 +312,8 @@ pub fn fio_engines(plan: &Plan, place: &Path) -> (Vec<Row>, Vec<Row>) {
     (rows, cpu)
 }
 
-/// fio, preloaded with each library in turn: operations in a second, and nanoseconds of processor
-/// time for one, which say what was saved where the disk sets the pace.
+/// fio with each library preloaded in turn: operations per second, and nanoseconds of processor
+/// time for one. The latter show what is saved if the disk limits the operations.
 pub fn fio(plan: &Plan, place: &Path) -> (Vec<Row>, Vec<Row>) {
     let (mut rows, mut cpu) = (Vec::new(), Vec::new());
     if !has("fio") {

@@ -22,14 +22,14 @@ fn spread(mut figures: Vec<f64>) -> Spread {
     }
 }
 
-/// Of each round by itself, since the machine is another in the next.
+/// The ratios within each round, because the machine's speed changes between rounds.
 fn ratios(row: &Row, way: &str, against: &str) -> Option<Spread> {
     let (figures, base) = (row.way(way)?, row.way(against)?);
     let ratios = figures.iter().zip(base).map(|(figure, base)| figure / base);
     Some(spread(ratios.collect()))
 }
 
-/// What serves contexts beside kernel AIO: times, or fio's operations in a second; and processor
+/// Rungs 3 and 4 compared with kernel AIO: times or fio's operations per second, and processor
 /// times.
 pub struct Engines {
     pub micro: (Vec<Row>, Vec<Row>),
@@ -114,7 +114,7 @@ fn single_calls(out: &mut String, micro: &[Row]) {
     }
 }
 
-/// What a thread meets that shares its context. See tails.c.
+/// The longest calls of a thread that shares its context. See tails.c.
 fn beside_others(out: &mut String, tails: &[Row]) {
     let runs = tails.iter().flat_map(|row| &row.ways);
     let runs = runs.map(|(_, figures)| figures.len()).max();
@@ -251,11 +251,11 @@ fn cell(out: &mut String, row: &Row, way: &str, against: &str) {
 /// engines.c.
 fn servers(out: &mut String, times: &[Row], cpu: &[Row]) {
     out.push_str(
-        "\nWhere io_setup() is refused (`LIBAIO_RS_ENGINE`, docs/engines.md): rungs 3 and 4 beside \
-         kernel AIO, over the original and over this library. Nine rounds, 4 KiB each. 256 \
-         requests are asked for; rung 3 is granted 62, for which the kernel's ring has room for \
-         120. *No room*: requests that never complete fill that ring, so that rung 3 carries \
-         everything out in line.\n",
+        "\nRungs 3 and 4 ([engines.md](engines.md#the-four-rungs)), compared with kernel AIO over \
+         the original and over this library. Nine rounds, 4 KiB per request. The program requests \
+         a context for 256; on rung 3 the kernel grants 62, and the ring has room for 120. *No \
+         room*: requests that never complete fill the ring of rung 3, so that the library carries \
+         out the others.\n",
     );
     let kinds = [
         ("Time for a request", times),
@@ -283,7 +283,7 @@ fn servers(out: &mut String, times: &[Row], cpu: &[Row]) {
     );
     if let (Some(times), Some(cpu)) = (times, cpu) {
         out.push_str(
-            "\nA context made and destroyed:\n\n\
+            "\nCreating and destroying a context:\n\n\
              | | original | ours | **rung 3** | **rung 4** |\n|---|---:|---:|---:|---:|\n",
         );
         for (kind, row) in [("time", times), ("processor time", cpu)] {
@@ -299,10 +299,10 @@ fn servers(out: &mut String, times: &[Row], cpu: &[Row]) {
 
 fn programs_over_servers(out: &mut String, fio: &[Row], cpu: &[Row]) {
     out.push_str(
-        "\nfio over the same: operations in a second, and processor time for each, as multiples of \
-         those over the original. A filter makes rung 3, and takes time in every system call; so \
-         rung 3 is compared with the original under another filter. It does not serve depth 1: a \
-         context for 62 requests or fewer has the ring that was asked for (rung 2).\n\n\
+        "\nfio on the same rungs: operations per second, and processor time per operation, as \
+         multiples of the original's. Rung 3 needs a filter, which slows down every system call, \
+         so it is compared with the original under a filter too. At depth 1 there is no rung 3: a \
+         context for 62 requests or fewer gets rung 2.\n\n\
          | | original, IOPS | **rung 3** | **rung 4** | original, ns | **rung 3** | \
          **rung 4** |\n|---|---:|---|---|---:|---|---|\n",
     );

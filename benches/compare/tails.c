@@ -1,25 +1,25 @@
 /*
- * tails LIBRARY WHO WHAT MILLISECONDS: a thread that makes calls on a context which other threads
- * use too, and how long the worst of them took. One run; prints lines of a name and a figure.
+ * tails LIBRARY WHO WHAT MILLISECONDS: measures the longest call of a thread on a context that
+ * other threads also use. One run; prints lines of a name and a figure.
  *
- *   WHO    idle, nice  a thread beside one that does the same at SCHED_IDLE or at nice 19, on a
- *                      processor that it shares with a busy thread: longest
- *          fifo        a SCHED_FIFO thread, once a millisecond, beside one that does the same
- *                      without pause on the same processor: 90 %, 99 %, longest
- *   WHAT   poll        io_getevents of an empty ring, {0, 0}
- *          take        io_submit of a read that is done at once, io_getevents of it; the second
- *                      alone is timed. The other thread submits BATCH at a time and takes one at
- *                      a time, so that it is more often in io_getevents. The busy thread sleeps for
- *                      an instant after each BUSY_MS, so that it interrupts the other more often:
- *                      few of the interruptions hit a take.
- *   WHO    worker      a thread that submits one read at a time, beside two that poll without
- *                      pause; who takes the completion credits it to the worker: operations
- *   WHAT   poll, wait  how the worker reaps: min 1, without or with a timeout. Another may have
- *                      taken the only completion there is, so it cannot wait without one.
+ *   WHO    idle, nice  Another thread makes the same calls at SCHED_IDLE or at nice 19, on a
+ *                      processor that it shares with a busy thread. Prints: longest.
+ *          fifo        A SCHED_FIFO thread makes one call per millisecond. Another thread makes the
+ *                      same calls without pause on the same processor. Prints: 90 %, 99 %, longest.
+ *   WHAT   poll        io_getevents of an empty ring, {0, 0}.
+ *          take        io_submit of a read that completes at once, and io_getevents, which alone is
+ *                      timed. The other thread submits BATCH reads at a time and takes one at a
+ *                      time, so that it is more often in io_getevents. The busy thread sleeps for a
+ *                      moment after each BUSY_MS, so that it interrupts the other more often: few
+ *                      of the interruptions hit a take.
+ *   WHO    worker      A thread submits one read at a time, while two others poll without pause. A
+ *                      read counts for the worker, whichever thread takes it. Prints: operations.
+ *   WHAT   poll, wait  How the worker reaps: min_nr 1, with a timeout of zero or a short one. It
+ *                      needs a timeout, because another thread may have taken the completion.
  *
- * Nanoseconds, and operations in a second. In the longest there is not what the thread waited for
- * its processor. Nothing here goes on for longer than the time given and PATIENCE_S: a call that
- * has not returned by then counts with what it has taken so far. Exits with REFUSED if the
+ * Figures are nanoseconds, and operations per second. `longest` excludes the time during which the
+ * thread waited for its processor. A run ends at the latest PATIENCE_S after the given time; a call
+ * that has not returned by then counts with the time until then. Exits with REFUSED if the
  * scheduling policy is not permitted.
  */
 #include "ways.h"
@@ -38,7 +38,7 @@ static int zero, takes, left, right; /* the file; poll or take; two processors *
 static atomic_int stop, ready;
 static atomic_long account;
 
-/* Of the thread that is measured; it alone writes them. */
+/* Only the measured thread writes these. */
 static double times[MOST_CALLS];
 static _Atomic double longest, begun; /* begun: of the call that is being made, or 0 */
 static atomic_long calls;
@@ -64,7 +64,7 @@ static void submit(int count)
     NEED(way.submit(ctx, count, list) == count);
 }
 
-/* Each who takes has submitted as many before, so one is there for each. */
+/* A take finds a completion, because each thread submits as many reads as it takes. */
 static void make_call(void)
 {
     struct timespec none = {0, 0};
@@ -72,8 +72,7 @@ static void make_call(void)
     NEED(way.getevents(ctx, takes, 1, &event, takes ? NULL : &none) == takes);
 }
 
-/* How long this thread was ready to run while another had its processor, so far: not the library's
- * doing. */
+/* How long this thread has waited for a processor so far, which is not the library's fault. */
 static double waited_for_processor(void)
 {
     static int file = -1;
@@ -108,7 +107,7 @@ static void measured_call(void)
     atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
 }
 
-/* Not from the first instant on: the others must be at it. */
+/* Measuring begins only when all threads run. */
 static void when_ready(int threads)
 {
     ready++;
@@ -212,7 +211,7 @@ static void *poller(void *argument)
     return NULL;
 }
 
-/* An operation ends when its completion is taken by anyone. */
+/* An operation ends when any thread takes its completion. */
 static void *worker(void *argument)
 {
     struct timespec timeout = {0, strcmp(argument, "wait") == 0 ? 1000 : 0};
@@ -319,5 +318,5 @@ int main(int argc, char **argv)
         printf("99 %%\t%.1f\n", times[(count - 1) * 99 / 100]);
     }
     fflush(stdout);
-    _exit(0); /* some thread may be in a call still */
+    _exit(0); /* a thread may still be in a call */
 }

@@ -57,7 +57,13 @@ impl Transfer {
             // The file cannot be read or written at all. This is checked before the vector.
             Errno::EINVAL if self.transfer_nothing(self.fd, NO_OFFSET) == result => true,
             // SAFETY: the caller's promise.
-            Errno::EINVAL => unsafe { self.is_malformed(checked) },
+            Errno::EINVAL if unsafe { self.is_malformed(checked) } => {
+                // Kernel AIO checks the mode first; before Linux 6.9, preadv2(2) did not.
+                return Err(match self.is_closed_to(files::status_flags(self.fd)?) {
+                    true => Errno::EBADF,
+                    false => error,
+                });
+            }
             // SAFETY: the caller's promise.
             Errno::EFAULT => unsafe { self.has_bad_address(checked) },
             Errno::EPERM => self.flags & NOAPPEND != 0,
@@ -175,6 +181,10 @@ impl Transfer {
         let Some(mut segments) = (unsafe { self.segments(checked) }) else {
             return true;
         };
+        // There, every address is one of user space: the kernel's are in a space of their own.
+        if cfg!(any(target_arch = "s390x", target_arch = "sparc64")) {
+            return false;
+        }
         segments.any(|(base, length)| {
             let last = base.wrapping_add(length.saturating_sub(1));
             length > 0 && (last < base || last >= 4096 && !is_user_address(last as *const u8))

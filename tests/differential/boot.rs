@@ -1,5 +1,5 @@
-//! A machine that a script boots once: every program is there over both libraries, in directories
-//! of their names, and what each printed is read afterwards. See scripts/check/emulation/boot.sh.
+//! A machine that a script boots once. It runs every program over both libraries, in a directory
+//! for each, and the tests read the output afterwards. See scripts/check/emulation/boot.sh.
 
 use crate::machine::{Answers, Machine, Over};
 use crate::program::{self, Measure, Program};
@@ -11,13 +11,13 @@ use std::process::Command;
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
-/// What is run besides the programs, over ours.
+/// A test that runs in addition to the programs, over our library.
 pub struct LockTest {
     pub name: &'static str,
     arguments: &'static str,
-    /// With which it ends if all is well.
+    /// The exit status if it passes.
     pub status: i32,
-    /// Whether a script builds it, below LIBAIO_RS_LOCK_TESTS.
+    /// Whether a script has built it, in LIBAIO_RS_LOCK_TESTS.
     is_built: bool,
 }
 
@@ -42,8 +42,7 @@ const LOCK_TESTS: [LockTest; 3] = [
     },
 ];
 
-/// Those that there are for a machine: where all programs run, and completions are taken from the
-/// ring.
+/// The tests for a machine; none unless all programs run there and the library reaps in user space.
 pub fn lock_tests(machine: &Machine) -> impl Iterator<Item = &'static LockTest> {
     let has_built = std::env::var_os("LIBAIO_RS_LOCK_TESTS").is_some();
     let tests = LOCK_TESTS.iter();
@@ -56,7 +55,7 @@ pub struct Boot {
     life: OnceLock<Result<Life, String>>,
 }
 
-/// What is left of a machine.
+/// What remains after the machine has stopped.
 struct Life {
     place: TempDir,
     not_built: HashMap<(String, Over), String>,
@@ -78,12 +77,12 @@ impl Boot {
         }
     }
 
-    /// The shared library's name there, beside the programs.
+    /// The path of the shared library on the machine, in the directory of its programs.
     pub fn library(over: Over) -> PathBuf {
         Path::new("/disk").join(directory(over)).join("libaio.so.1")
     }
 
-    /// What the program of that name printed. Whoever is first boots the machine.
+    /// The output of a program. The first call boots the machine.
     pub fn answers(
         &self,
         machine: &Machine,
@@ -98,7 +97,7 @@ impl Boot {
         self.ended(machine, name, suffix, over, Answers::new)
     }
 
-    /// The same, if the status and what was printed are to the judge's liking.
+    /// The same, if `judge` accepts the status and the output.
     pub fn ended<T>(
         &self,
         machine: &Machine,
@@ -128,8 +127,7 @@ impl Boot {
         })
     }
 
-    /// Removes what is left, if it was booted: what trials share lives on when all of them have
-    /// ended.
+    /// Removes the results. Needed because a static, which the trials share, is never dropped.
     pub fn remove(&self) {
         if let Some(Ok(life)) = self.life.get() {
             let place = life.place.path();
@@ -165,7 +163,7 @@ impl Boot {
 }
 
 impl Life {
-    /// What the console shows of a program: standard error, which nobody compares.
+    /// A program's standard error, which is on the console and is not compared.
     fn said_by(&self, name: &str) -> String {
         let lines = self.console.lines();
         lines
@@ -180,7 +178,7 @@ impl Life {
     }
 }
 
-/// The lines by which init.c runs a program over ours, one for each environment.
+/// The lines with which init.c runs a program over our library, one for each environment.
 fn lines<'a>(machine: &'a Machine, program: &'a Program) -> impl Iterator<Item = String> + 'a {
     let ways = machine.ways.iter().filter(|way| program.runs(&way.words()));
     ways.map(|way| {
@@ -209,14 +207,14 @@ fn fill(
             continue;
         }
         for over in [Over::Ours, Over::Original] {
-            // It would not live to say anything.
+            // It would be killed before it prints anything.
             if over == Over::Original && program.measure == Measure::Expected {
                 continue;
             }
             let name = format!("{}/{}", directory(over), program.name);
             let file = files.join(&name);
             let built = if way.linking == Linking::Beside && over == Over::Original {
-                // The very file that ours serves, too.
+                // The same file also runs over our library.
                 let the_other = files.join(directory(Over::Ours)).join(&program.name);
                 std::fs::copy(the_other, &file)
                     .map(drop)

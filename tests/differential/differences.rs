@@ -1,9 +1,9 @@
-//! What a program prints differently in ways of a word: c-tests/NAME.WORD.differences. The list is
-//! applied to what it prints otherwise, so the original decides about every line that is not in it.
+//! What a program prints differently in the ways that have a word: c-tests/NAME.WORD.differences.
+//! The list is applied to the expected output, so every other line must be the original's.
 //!
-//! Each entry begins with why, in lines of `# `. Then come lines as `diff -u` has them: ` ` is a
-//! line that both have and that shows the place, `-` one of the original's, `+` one of ours in its
-//! place.
+//! Each entry begins with the reason, in lines that start with `# `. The other lines are as in
+//! `diff -u`: ` ` marks a common line that shows the place, `-` a line of the original's, and `+` a
+//! line of ours that replaces it.
 
 use crate::program::{Program, WORDS};
 use crate::support::root;
@@ -15,7 +15,7 @@ struct Entry {
     ours: Vec<String>,
 }
 
-/// The entries, in the order in which a program comes to them.
+/// The entries, in the order of the output.
 fn parse(text: &str) -> Result<Vec<Entry>, String> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut is_why = false;
@@ -59,7 +59,7 @@ fn parse(text: &str) -> Result<Vec<Entry>, String> {
     Ok(entries)
 }
 
-/// Each entry is applied where its lines come first, behind the one before it.
+/// Applies each entry at the first place after the previous entry that has its lines.
 fn applied(entries: &[Entry], printed: &str) -> Result<String, String> {
     let mut left: Vec<&str> = printed.lines().collect();
     let mut text = String::new();
@@ -79,7 +79,7 @@ fn applied(entries: &[Entry], printed: &str) -> Result<String, String> {
     Ok(text)
 }
 
-/// What is expected instead of `printed`.
+/// The expected output: `printed` with the differences applied.
 pub fn apply(list: &Path, printed: &str) -> Result<String, String> {
     let text = std::fs::read_to_string(list).map_err(|error| error.to_string())?;
     parse(&text)
@@ -87,7 +87,7 @@ pub fn apply(list: &Path, printed: &str) -> Result<String, String> {
         .map_err(|error| format!("{}: {error}", list.display()))
 }
 
-/// A list that no way reads would say what nobody has seen.
+/// Every list must be one that some way reads. Otherwise no test would check it.
 pub fn belong_to_programs(programs: &[Program]) -> Result<(), String> {
     for file in std::fs::read_dir(root().join("c-tests")).map_err(|error| error.to_string())? {
         let file = file.map_err(|error| error.to_string())?.path();
@@ -109,7 +109,7 @@ pub fn belong_to_programs(programs: &[Program]) -> Result<(), String> {
     Ok(())
 }
 
-/// What a list may not say, and what it comes to if it is right.
+/// Lists with the result of applying each; None if the list is invalid.
 pub fn wrong_lists_are_refused() -> Result<(), String> {
     for wrong in [
         "",

@@ -1,4 +1,5 @@
-//! Where programs run: this machine, or one for which a script has fetched what it takes.
+//! Where programs run: this machine, or another one for which a script has fetched the libraries
+//! and emulator.
 
 use crate::boot::Boot;
 use crate::program::Program;
@@ -12,7 +13,7 @@ pub enum Over {
     Ours,
 }
 
-/// What a program printed; only that it cannot run here, if it says so.
+/// A program's output, or that it cannot run here.
 #[derive(Clone)]
 pub struct Answers {
     pub printed: String,
@@ -20,7 +21,7 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// By the status with which it ended, 77 if it cannot run.
+    /// Decides by the exit status: 77 means that it cannot run here.
     pub fn new(status: Option<i32>, printed: String) -> Option<Answers> {
         match status {
             Some(0) if !printed.is_empty() => Some(Answers {
@@ -37,17 +38,17 @@ impl Answers {
 }
 
 pub struct Machine {
-    /// No script has fetched it.
+    /// This machine, not one that a script has fetched.
     pub is_here: bool,
     pub original: &'static Installation,
     pub ways: Vec<Way>,
-    /// The way in which the original is asked.
+    /// The way in which programs run over the original.
     pub oracle: Way,
-    /// If its programs run all at once on a machine that is booted for them.
+    /// If a script boots the machine once for all programs.
     pub boot: Option<Boot>,
-    /// The programs to which its original answers otherwise, by their names.
+    /// Names of programs for which the machine's original prints something else.
     pub incomparable: Vec<String>,
-    /// The only ones that run there, if it is not for all.
+    /// Names of the only programs that run there; None for all.
     only: Option<Vec<String>>,
 }
 
@@ -69,7 +70,7 @@ impl Machine {
         }
     }
 
-    /// The one that a script says: see scripts/shared/differential.sh.
+    /// The machine that a script describes in the environment: scripts/shared/differential.sh.
     pub fn from_environment(original: &'static Installation) -> Option<Machine> {
         let optional = |name: &str| std::env::var(format!("LIBAIO_RS_{name}")).ok();
         let words = |text: String| text.split_whitespace().map(String::from).collect();
@@ -125,7 +126,7 @@ impl Machine {
         }
     }
 
-    /// Whether it is for all programs.
+    /// Whether all programs run there.
     pub fn is_for_all(&self) -> bool {
         self.only.is_none()
     }
@@ -136,7 +137,7 @@ impl Machine {
         program.runs(&way.words()) && self.only.as_ref().map_or(true, has)
     }
 
-    /// What the program prints.
+    /// The program's output.
     pub fn answers(&self, program: &Program, over: Over, way: &Way) -> Result<Answers, String> {
         if let Some(boot) = &self.boot {
             return boot.answers(self, &program.name, over, way);
@@ -151,7 +152,7 @@ impl Machine {
             .ok_or_else(|| report(&command, &output))
     }
 
-    /// The file that serves a program, by its name where the program runs.
+    /// The path of the library's file, as the program sees it.
     pub fn file(&self, over: Over, way: &Way) -> Option<PathBuf> {
         match way.linking {
             Linking::Beside => Some(Boot::library(over)),

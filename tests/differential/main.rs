@@ -1,16 +1,16 @@
 //! The contract: a program prints the same over the original library and over ours.
 //!
-//! Every program in c-tests/ is built against the original's header and library and run over it;
-//! its standard output is the expectation. Then it is built and run over ours in each way in which
-//! a program can come to it, and must print the same, byte for byte. Standard error is free.
+//! Each program in c-tests/ is built against the original's header and library and run over it; its
+//! standard output is the expected output. Then it is built and run over our library in each way in
+//! which a program can get a library, and must print the same, byte for byte. Standard error is not
+//! compared.
 //!
-//! What a program begins with says in which ways it runs (program.rs). Without more the ways are
-//! this machine's (way.rs); a script that has fetched another machine, or can boot one, says so in
-//! the environment (machine.rs, boot.rs).
+//! The first lines of a program name the ways in which it runs (program.rs). By default these are
+//! the ways of this machine (way.rs). A script can select another machine in the environment
+//! (machine.rs), which it may have to boot (boot.rs).
 //!
-//! A way may have a server of contexts that is not the kernel, and a kernel that refuses them
-//! (refusals.rs). What is then printed differently is in a list that names each line
-//! (differences.rs).
+//! In some ways, LIBAIO_RS_ENGINE is set, and a filter refuses system calls (refusals.rs). The
+//! lines that a program prints differently there are in a list (differences.rs).
 //!
 //! A line that starts with "SKIP " says what a program could not do here; `make check` counts it.
 
@@ -70,7 +70,10 @@ fn main() -> ExitCode {
             let measure = Arc::clone(&measure);
             let name = format!("{}::{}", program.name, way.name);
             trials.push(Trial::test(name, move || {
-                if machine.incomparable.contains(&program.name) {
+                let here = format!("{}{}", program.name, way.environment.suffix);
+                if machine.incomparable.contains(&program.name)
+                    || machine.incomparable.contains(&here)
+                {
                     skip(&program.name, "this machine's original answers otherwise");
                     return Ok(());
                 }
@@ -92,7 +95,7 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-/// What a program must print.
+/// The expected output of a program.
 fn expectation(machine: &Machine, program: &Program) -> Result<String, String> {
     let theirs = || machine.answers(program, Over::Original, &machine.oracle);
     let written = || {
@@ -155,7 +158,8 @@ fn difference(expected: &str, found: &str) -> String {
     text(&attempt(Command::new("diff").arg("-u").arg(theirs).arg(mine)).stdout)
 }
 
-/// Where the original dies, ours gives the answer in the .expected file; everywhere else both do.
+/// Where the original crashes, ours must print the line of the .expected file. All other lines of
+/// this file must be printed over both.
 fn same_but_for_deaths(theirs: &str, expected: &str) -> Result<(), String> {
     let dies = |line: &str| line.contains("killed by signal");
     if !theirs.lines().any(dies) {
@@ -168,7 +172,7 @@ fn same_but_for_deaths(theirs: &str, expected: &str) -> Result<(), String> {
             left.next();
             continue;
         }
-        // A child that dies does not give its other answers.
+        // A child that crashes does not print its remaining lines.
         while dead && left.peek().is_some_and(|expected| *expected != found) {
             left.next();
         }
@@ -187,8 +191,8 @@ fn same_but_for_deaths(theirs: &str, expected: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Which file serves a program is asked from inside of it, for each library and way: otherwise all
-/// the tests here could compare the original with itself.
+/// For each library and way, a program finds out which file it uses. Otherwise all the tests here
+/// could compare the original with itself.
 fn names_only(printed: &str, file: Option<&Path>) -> Result<(), String> {
     let Some(file) = file else {
         let is_static = printed.contains("static") && !printed.contains("libaio.so");
@@ -205,7 +209,7 @@ fn names_only(printed: &str, file: Option<&Path>) -> Result<(), String> {
     }
 }
 
-/// Whoever serves, it is not one library under two names.
+/// The two libraries are not the same file under two names.
 fn two_libraries(machine: &Machine) -> Result<(), Failed> {
     let (theirs, ours) = (machine.original, ours());
     for (theirs, ours) in [
@@ -232,14 +236,14 @@ fn musl_programs(machine: &Machine, way: &Way) -> Result<(), Failed> {
     Ok(())
 }
 
-/// No completion lost or doubled on the other kernel or machine, except where that is what the test
-/// must find. A test that says that it was skipped there has tested nothing.
+/// No completion is lost or doubled on the booted machine, unless the test must find that. A test
+/// that was skipped there does not pass.
 fn lock_test(machine: &Machine, boot: &Boot, test: &LockTest) -> Result<(), Failed> {
     let printed = boot.ended(machine, test.name, "", Over::Ours, |status, printed| {
         let is_well = status == Some(test.status) && !printed.contains("SKIPPED TEST");
         is_well.then_some(printed)
     })?;
-    // What Rust's harness says last.
+    // The last line of Rust's test harness.
     let summary = printed
         .lines()
         .find_map(|line| line.strip_prefix("test result: ok. ")?.split(';').next());

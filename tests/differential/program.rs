@@ -1,29 +1,29 @@
-//! What a C program says of itself: each begins with lines `/* runs: WHERE: WHY */`.
+//! The C programs. Each begins with lines `/* runs: WHERE: WHY */`.
 
 use crate::support::root;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// What a program may be kept away from; `Way::words` says what a way is.
+/// The words that can follow `not` in such a line. `Way::words` returns the words of a way.
 pub const WORDS: &[&str] = &[
     "static",
     "preloaded",
     "glibc",
     "musl",
     "time64",
-    // The kernel takes all completions: see README.md in c-tests/.
+    // The kernel delivers all completions: see c-tests/README.md.
     "reap-kernel",
-    // LIBAIO_RS_ENGINE=auto: a refused io_setup is not the end.
+    // LIBAIO_RS_ENGINE=auto: the library serves contexts that the kernel refuses.
     "auto",
-    // A context may have a smaller ring than was asked for.
+    // A context may get a smaller ring than requested: rung 3.
     "short-ring",
-    // A context for 256 requests is granted only as one for 1, with the same ring; the same for
-    // 1024 and 1023. On a machine with 64 processors.
+    // With 64 processors: the kernel grants only 1 of 256 requests, or 1023 of 1024, but the ring
+    // is the same.
     "ring-of-1",
     "ring-of-1023",
     // No context is the kernel's: every request is carried out inside io_submit.
     "inline",
-    // Both, on a 64-bit kernel.
+    // A 32-bit program and `inline`, on a 64-bit kernel.
     "inline-i386",
     "amd64",
     "i386",
@@ -31,18 +31,18 @@ pub const WORDS: &[&str] = &[
     "s390x",
 ];
 
-/// What decides whether a program's answers are right.
+/// What a program's output is compared with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Measure {
-    /// They are the original's.
+    /// The original's output.
     Original,
-    /// They are those of the `.expected` file, and the original's where it does not die.
+    /// The `.expected` file, and the original's output where it does not crash.
     ExpectedWhereTheOriginalDies,
-    /// They are those of the `.expected` file. The original is not asked.
+    /// The `.expected` file. The program does not run over the original.
     Expected,
-    /// They name the library that is asked for.
+    /// The path of the library.
     Library,
-    /// Another test runs it.
+    /// Nothing here: another test runs the program.
     Elsewhere,
 }
 
@@ -73,7 +73,7 @@ impl Program {
         Ok(program)
     }
 
-    /// Whether it runs in a way that is described by these words.
+    /// Whether it runs in a way that has these words.
     pub fn runs(&self, words: &[&str]) -> bool {
         self.measure != Measure::Elsewhere && !self.not.iter().any(|not| words.contains(&&not[..]))
     }
@@ -82,7 +82,7 @@ impl Program {
         self.source.with_extension("expected")
     }
 
-    /// What it prints differently in ways of a word, if that is anything.
+    /// The file that lists what it prints differently in ways that have a word, if there is one.
     pub fn differences(&self, word: &str) -> Option<PathBuf> {
         let file = self.source.with_extension(format!("{word}.differences"));
         file.exists().then_some(file)
@@ -96,7 +96,7 @@ impl Program {
     }
 }
 
-/// The lines at the top. A program without one, or with one that nobody understands, is an error.
+/// Parses the lines at the top. A program without one, or with an unknown one, is an error.
 fn heads(text: &str) -> Result<(Measure, Vec<String>), String> {
     let mut measures = Vec::new();
     let (mut not, mut everywhere) = (Vec::new(), false);
@@ -135,7 +135,7 @@ fn is_a_test(place: &str) -> bool {
         .is_some_and(|file| file.starts_with("tests/") && root().join(file).exists())
 }
 
-/// All that are in c-tests/, in the order of their names.
+/// All programs in c-tests/, in the order of their names.
 pub fn all() -> Vec<Program> {
     let mut sources: Vec<PathBuf> = std::fs::read_dir(root().join("c-tests"))
         .expect("c-tests is part of the checkout")
@@ -147,7 +147,7 @@ pub fn all() -> Vec<Program> {
     sources.iter().map(read).collect()
 }
 
-/// What the lines may not say.
+/// Invalid lines are refused.
 pub fn wrong_heads_are_refused() -> Result<(), String> {
     for wrong in [
         "",

@@ -1,6 +1,6 @@
-//! tests/refuse.c refuses what it says it does, to programs of every kind. Otherwise a way with a
-//! refusal could be one without. The original passes every answer on; musl programs, for which
-//! there is no original, have ours, which does so unless it is told otherwise.
+//! tests/refuse.c refuses what it is told to, in programs of every kind. If it did not, the ways
+//! with a refusal would test nothing. The programs use the original, which returns every error.
+//! musl programs, for which there is no original, use our library without LIBAIO_RS_ENGINE.
 
 use crate::machine::Machine;
 use crate::support::{attempt, ours, refuse, report, root, scratch, text, Installation};
@@ -10,7 +10,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
-/// As a shell says it.
+/// The exit status that a shell reports for SIGSYS.
 const SIGSYS: i32 = 31;
 
 const OTHERS: [&str; 5] = [
@@ -20,10 +20,10 @@ const OTHERS: [&str; 5] = [
     "io_getevents",
     "io_pgetevents",
 ];
-/// One by the library, one as a system call.
+/// One call through the library, one as a system call.
 const SETUPS: [&str; 2] = ["io_setup", "io_setup(2)"];
 
-/// An answer of c-tests/answers.c, or that the system call killed it.
+/// What c-tests/answers.c prints, or that the system call killed it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Answer {
     Says(&'static str),
@@ -36,7 +36,7 @@ pub fn trials(machine: &'static Machine) -> Vec<Trial> {
         Trial::test("refusals_leave_the_program_its_environment", environment),
         Trial::test("refusals_unknown_are_refused", unknown_refusals),
     ];
-    // Preloaded is the same program as linked, and the original in both.
+    // Not `preloaded`: the program and the library would be the same as in `linked`.
     for way in machine.ways.iter().filter(|way| {
         let is_plain = std::ptr::eq(way.environment, &crate::way::ENVIRONMENTS[0]);
         is_plain && matches!(way.linking, Linking::Linked | Linking::Static)
@@ -128,7 +128,7 @@ fn answers(command: &mut Command, call: &str, expected: Answer) -> Result<(), Fa
     Err(format!("not {expected:?}: {}", report(command, &output)).into())
 }
 
-/// Loaders' variables are for the program, and so are its arguments and its status.
+/// The loader's variables affect only the program. Its arguments and its status are passed on.
 fn environment() -> Result<(), Failed> {
     let mut command = refuse("enosys", Path::new("/bin/sh"));
     command.args([
@@ -141,7 +141,7 @@ fn environment() -> Result<(), Failed> {
         .env("LD_PRELOAD", "/no/such/file.so")
         .env("LD_LIBRARY_PATH", "/no/such");
     let output = attempt(&mut command);
-    // The loader complains once, of the shell's.
+    // Only the shell's loader complains.
     let complaints = text(&output.stderr).matches("/no/such/file.so").count();
     let printed = text(&output.stdout);
     if output.status.code() == Some(7)

@@ -1,4 +1,4 @@
-//! A way in which a program comes to the library: how it is built, and what it is given to run.
+//! A way in which a program gets a library: how it is built, and how it is run.
 
 use crate::support::{
     architecture, attempt, cargo_built, cc, cxx, musl_gcc, reaps, refuse, report, Installation,
@@ -15,38 +15,39 @@ pub enum Linking {
     Static,
     /// Built for the original, and ours preloaded.
     Preloaded,
-    /// Built for the original, and what plain `cargo build` makes preloaded.
+    /// Built for the original, with the library of plain `cargo build` preloaded.
     PreloadedFromCargo,
-    /// Built for the original, and started from a directory where the library lies.
+    /// Built for the original, and started in a directory that contains the library.
     Beside,
 }
 
 #[derive(Clone, Debug)]
 pub enum Compiler {
-    /// This machine's, for its C library.
+    /// This machine's, with its C library.
     Here,
     /// For musl.
     Musl,
-    /// Another machine's, and where its C library and loader are if the system does not have them.
+    /// Another machine's, with the directory of its C library and loader if they are not installed.
     Foreign(Option<PathBuf>),
 }
 
-/// What a program finds besides the library.
+/// The environment of a program: variables, and refused system calls.
 #[derive(Debug)]
 pub struct Environment {
-    /// Of a way's name.
+    /// The end of the way's name.
     pub suffix: &'static str,
     variables: &'static [(&'static str, &'static str)],
-    /// What tests/refuse.c refuses to the program. The original is always asked without.
+    /// What tests/refuse.c refuses. It never does over the original.
     refusal: Option<&'static str>,
-    /// What `program::WORDS` says of it.
+    /// Its words, of `program::WORDS`.
     words: &'static [&'static str],
-    /// The ways that have it, by their names; without any, all.
+    /// The names of the ways that have it; all if empty.
     ways: &'static [&'static str],
 }
 
-/// A server of contexts is one more. The first is what the original has, and machines that a script
-/// has fetched have no other: an emulator makes no filters, and a booted machine has one way.
+/// Each row makes another way of each way that it names. The first row is the original's
+/// environment. Machines that a script has fetched have no row with a filter: emulators support
+/// none.
 pub static ENVIRONMENTS: &[Environment] = &[
     Environment {
         suffix: "",
@@ -62,7 +63,7 @@ pub static ENVIRONMENTS: &[Environment] = &[
         words: &["auto"],
         ways: &["linked"],
     },
-    // The same ring for a smaller number, or a shorter ring: with two processors from 63 on.
+    // Rung 2, or with two processors rung 3 from 63 requests on.
     Environment {
         suffix: "_auto_limit_1",
         variables: AUTO,
@@ -70,7 +71,7 @@ pub static ENVIRONMENTS: &[Environment] = &[
         words: &["auto", "short-ring"],
         ways: REFUSED,
     },
-    // A context without the kernel, for each reason.
+    // Rung 4, for each of its reasons.
     Environment {
         suffix: "_auto_enosys",
         variables: AUTO,
@@ -99,8 +100,8 @@ pub static ENVIRONMENTS: &[Environment] = &[
         words: &["inline"],
         ways: REFUSED,
     },
-    // For a booted machine with 64 processors, where 256 requests have the ring of one, and 1024
-    // that of 1023.
+    // For a booted machine with 64 processors. There, contexts for 1 and for 256 requests have the
+    // same ring, and so do those for 1023 and 1024.
     Environment {
         suffix: "_ring_of_1",
         variables: AUTO,
@@ -115,7 +116,7 @@ pub static ENVIRONMENTS: &[Environment] = &[
         words: &["auto", "ring-of-1023"],
         ways: &["booted"],
     },
-    // For machines that a script has fetched: tests/refuse.c filters this machine's calls only.
+    // For machines that a script has fetched: tests/refuse.c filters only this machine's calls.
     Environment {
         suffix: "_inline",
         variables: &[("LIBAIO_RS_ENGINE", "inline")],
@@ -126,7 +127,7 @@ pub static ENVIRONMENTS: &[Environment] = &[
 ];
 
 const AUTO: &[(&str, &str)] = &[("LIBAIO_RS_ENGINE", "auto")];
-/// One for each C library: how a program comes to the library is asked without a refusal.
+/// One way for each C library: the others are tested without a refusal.
 const REFUSED: &[&str] = &["linked", "musl_linked"];
 
 #[derive(Clone, Debug)]
@@ -134,13 +135,13 @@ pub struct Way {
     pub name: String,
     pub linking: Linking,
     pub compiler: Compiler,
-    /// 64-bit times where the C library has others, too.
+    /// Whether times have 64 bits on a machine where the C library also has 32-bit ones.
     pub time64: bool,
     pub environment: &'static Environment,
 }
 
 impl Way {
-    /// Every way there is on this machine.
+    /// All ways of this machine.
     pub fn here(has_musl: bool) -> Vec<Way> {
         let mut ways = Vec::new();
         for environment in ENVIRONMENTS {
@@ -153,7 +154,7 @@ impl Way {
                     Compiler::Here,
                     Linking::PreloadedFromCargo,
                 ),
-                // The very file that serves glibc programs.
+                // The same file that glibc programs use.
                 ("musl_linked", Compiler::Musl, Linking::Linked),
                 ("musl_static", Compiler::Musl, Linking::Static),
             ] {
@@ -181,7 +182,7 @@ impl Way {
         self.linking == Linking::Static
     }
 
-    /// What `program::WORDS` says of it.
+    /// Its words, of `program::WORDS`.
     pub fn words(&self) -> Vec<&'static str> {
         // musl registers no area for restartable sections.
         let reaps = reaps() && !self.is_musl();
@@ -206,7 +207,7 @@ impl Way {
         words
     }
 
-    /// Makes the program of a source file, in a directory of its own.
+    /// Builds the program of a source file, in its own directory.
     pub fn compile(
         &self,
         source: &Path,
@@ -264,7 +265,7 @@ impl Way {
         self.environment.refusal.is_some()
     }
 
-    /// The words that start a program in the environment, for scripts/check/emulation/init.c.
+    /// The words that start a program in this environment, for scripts/check/emulation/init.c.
     pub fn launch(&self, launcher: &str, program: &str) -> String {
         let variables = self.environment.variables.iter();
         let variables = variables.map(|(name, value)| format!("{name}={value} "));
@@ -291,7 +292,7 @@ impl Way {
         command
     }
 
-    /// The file that serves the program; none if it is in the program.
+    /// The path of the library; none if it is linked statically.
     pub fn file(&self, library: &Installation) -> Option<PathBuf> {
         let file = match self.linking {
             Linking::Static => return None,
@@ -302,7 +303,7 @@ impl Way {
     }
 }
 
-/// The machine, by Debian's name if that is another one.
+/// Debian's name of the machine.
 fn cpu() -> &'static str {
     match architecture() {
         "x86_64" => "amd64",

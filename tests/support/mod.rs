@@ -25,11 +25,11 @@ impl Installation {
 /// A machine that a script has fetched: its compiler, its library and Debian's. See
 /// scripts/shared/differential.sh.
 pub struct Foreign {
-    /// What its compiler's name begins with.
+    /// The prefix of its compiler's name.
     pub compiler: String,
     ours: Installation,
     original: Installation,
-    /// Where Debian has no libaio for it, another machine's is the measure.
+    /// If Debian has no libaio for this machine, the original is that of another machine.
     pub has_original: bool,
 }
 
@@ -52,7 +52,7 @@ pub fn foreign() -> Option<&'static Foreign> {
         .as_ref()
 }
 
-/// What `make` has built in a directory.
+/// The library that `make` has built in a directory.
 fn built(directory: &Path) -> Installation {
     let shared = directory.join("libaio.so.1.0.2");
     let archive = directory.join("libaio.a");
@@ -70,7 +70,7 @@ fn unpacked(directory: &Path) -> Installation {
     install("original", directory.join("usr/include"), &shared, archive)
 }
 
-/// The shared library, under the two names by which programs are linked and started.
+/// Copies the shared library to a directory, with the names that the linker and the loader use.
 fn install(name: &str, include: PathBuf, shared: &Path, archive: PathBuf) -> Installation {
     // One place for each test program and machine, since they may run at the same time.
     let machine = std::env::var("LIBAIO_RS_MACHINE").unwrap_or(target().to_string());
@@ -97,7 +97,7 @@ pub fn target() -> &'static str {
     })
 }
 
-/// The first part of that name.
+/// The first part of that name: the CPU.
 pub fn architecture() -> &'static str {
     target().split('-').next().expect("there is a first part")
 }
@@ -107,7 +107,7 @@ pub fn has_64_bits() -> bool {
     wide && !target().ends_with("x32")
 }
 
-/// What the CPU's file in src/sys/arch says, found as build.rs finds it.
+/// The contents of the CPU's file in src/sys/arch, found as build.rs finds it.
 fn cpu_file() -> String {
     let cpu = match architecture() {
         "i586" | "i686" => "x86",
@@ -129,7 +129,7 @@ fn cpu_file() -> String {
     read(&format!("{}.rs", file.expect("a row for each CPU").1))
 }
 
-/// Where system calls go through libc.
+/// Machines on which the library makes system calls through libc.
 pub fn needs_libc() -> bool {
     cpu_file().contains("through_libc")
 }
@@ -143,8 +143,8 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Our library as a packager gets it, from `make install`. Cargo may use what it has fetched
-/// already, nothing else: so this is the test that the build works offline.
+/// Our library from `make install`, as a packager gets it. Cargo may only use crates that it has
+/// already fetched, so this also tests that the build works offline.
 pub fn ours() -> &'static Installation {
     if let Some(foreign) = foreign() {
         return &foreign.ours;
@@ -164,7 +164,7 @@ pub fn ours() -> &'static Installation {
     })
 }
 
-/// `make`, one at a time, as this machine's own compiler and cargo would run it.
+/// Runs `make` with this machine's compiler and cargo, one at a time.
 pub fn make(target: &str) -> Command {
     let build = root().join("build");
     std::fs::create_dir_all(&build).expect("the checkout is writable");
@@ -175,20 +175,20 @@ pub fn make(target: &str) -> Command {
         .args([target, "prefix=/usr"])
         .arg(format!("CARGO={}", env!("CARGO")))
         .env("CARGO_NET_OFFLINE", "true")
-        // Cargo tells its tests about this build; the one inside is another.
+        // Cargo's variables describe this build, not the one that `make` starts.
         .env_remove("CARGO_TARGET_DIR")
         .env_remove("MAKEFLAGS");
     make
 }
 
-/// What a checkout, or an unpacked release, holds before anything is built.
+/// Copies a checkout or an unpacked release, without what was built.
 pub fn copy_sources(to: &Path) {
     std::fs::create_dir_all(to).expect("scratch is writable");
     for entry in std::fs::read_dir(root()).expect("the checkout is readable") {
         let entry = entry.expect("the checkout is readable");
         match entry.file_name().to_str() {
             Some("build" | "target" | ".git") => {}
-            // A release's crates, read only.
+            // The crates of a release, which are only read.
             Some("vendor") => std::os::unix::fs::symlink(entry.path(), to.join("vendor"))
                 .expect("scratch is writable"),
             _ => {
@@ -198,13 +198,13 @@ pub fn copy_sources(to: &Path) {
     }
 }
 
-/// What plain `cargo build --release` makes, with whatever linker rustc is set up for.
+/// The library of plain `cargo build --release`, with rustc's default linker.
 pub fn cargo_built() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| cargo_build("plain", &[]))
 }
 
-/// The same with extra flags for rustc; a copy of that name, since the next build replaces it.
+/// The same with more flags for rustc. It is a copy, since the next build replaces the file.
 pub fn cargo_build(name: &str, flags: &[&str]) -> PathBuf {
     cargo_build_with(name, flags, &[])
 }
@@ -225,7 +225,7 @@ pub fn cargo_build_with(name: &str, flags: &[&str], environment: &[(&str, &str)]
     copy
 }
 
-/// The original, if the system has it: the oracle.
+/// The original, if it is installed.
 pub fn original() -> Option<&'static Installation> {
     if let Some(foreign) = foreign() {
         return Some(&foreign.original);
@@ -245,14 +245,14 @@ pub fn original() -> Option<&'static Installation> {
         .as_ref()
 }
 
-/// Where the compiler finds a library.
+/// The path at which the compiler finds a library.
 fn find_library(name: &str) -> Option<PathBuf> {
     let output = run(cc().arg(format!("-print-file-name={name}")));
     let path = PathBuf::from(text(&output.stdout).trim());
     path.is_absolute().then_some(path)
 }
 
-/// The C compiler that the `cc` crate chooses, without options of its own.
+/// The C compiler that the `cc` crate chooses, without the crate's options.
 pub fn cc() -> Command {
     driver(false)
 }
@@ -278,8 +278,8 @@ fn driver(cpp: bool) -> Command {
     Command::new(tool.path())
 }
 
-/// The compiler for musl programs. Debian's musl comes without the kernel's headers, which are the
-/// same for every C library: those of the system, and nothing else from there, by links in `place`.
+/// The compiler for musl programs. Debian's musl lacks the kernel's headers, which are the same for
+/// every C library. Links in `place` add the system's, but no other headers.
 pub fn musl_gcc(place: &Path) -> Command {
     let found = run(cc().arg("-print-multiarch"));
     let multiarch = Path::new("/usr/include").join(text(&found.stdout).trim());
@@ -297,15 +297,15 @@ pub fn musl_gcc(place: &Path) -> Command {
     compiler
 }
 
-/// `program`, started by tests/refuse.c, which refuses it the system calls of kernel AIO as `what`
-/// says. The launcher is static, so variables for the loader are the program's alone.
+/// A command that runs `program` under tests/refuse.c, which refuses system calls of kernel AIO as
+/// `what` says. The launcher is static, so variables for the loader affect only the program.
 pub fn refuse(what: &str, program: &Path) -> Command {
     let mut command = Command::new(launcher());
     command.arg(what).arg(program);
     command
 }
 
-/// tests/refuse.c, built.
+/// Builds tests/refuse.c.
 pub fn launcher() -> &'static Path {
     static LAUNCHER: OnceLock<PathBuf> = OnceLock::new();
     LAUNCHER.get_or_init(|| {
@@ -361,7 +361,7 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Builds a C program of tests/, against a library that it then runs over.
+/// Builds a C program of tests/ against a library.
 pub fn compile(source: &str, program: &Path, library: &Path) {
     run(cc()
         .args([
@@ -385,13 +385,13 @@ pub fn has(program: impl AsRef<OsStr>) -> bool {
     Command::new(program).arg("--version").output().is_ok()
 }
 
-/// Says what a test has measured, for docs/testing.md. Straight to the terminal, as `skip` does.
+/// Prints what a test has measured, for docs/testing.md, directly to the terminal as `skip` does.
 pub fn result(measured: &str) {
     let _ = writeln!(std::io::stdout(), "RESULT {}", measured.trim_end());
 }
 
-/// Says that a test did not run. Straight to the terminal, since the test harness keeps what
-/// passing tests print; `make check` counts these lines, and takes them off the passes.
+/// Prints that a test did not run. It writes directly to the terminal, since the test harness
+/// captures the output of passing tests. `make check` counts these lines as skips, not as passes.
 pub fn skip(what: &str, why: &str) {
     let _ = writeln!(std::io::stdout(), "SKIPPED TEST {what}: {why}");
 }

@@ -1,10 +1,10 @@
-//! How long loom looks.
+//! How many interleavings loom tries, and for how long.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-/// All interleavings with so many preemptions, or as far as that goes in the time; in the long form
-/// one preemption more and more time. Prints which models were cut.
+/// Tries all interleavings with a number of preemptions, until the time is over. If LIBAIO_RS_LONG
+/// is set, it allows one preemption more, and more time. Prints whether it has tried all.
 pub fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
     let long = std::env::var_os("LIBAIO_RS_LONG").is_some();
     let time = Duration::from_secs(if long { 120 } else { 8 });
@@ -17,7 +17,7 @@ pub fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
     builder.check(body);
     let elapsed = begin.elapsed();
     let all = if elapsed < time { "all" } else { "not all" };
-    // Straight to the terminal: `make check` counts these lines.
+    // Directly to the terminal: `make check` counts these lines.
     let _ = writeln!(
         std::io::stdout(),
         "MODEL {all} interleavings with {preemptions} preemptions in {} s: {}",

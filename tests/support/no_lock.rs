@@ -1,16 +1,16 @@
-//! The fault that the tests of the lock must be able to find: a lock that excludes no thread.
+//! A lock that excludes no thread: the fault that the tests of the lock must find.
 
 use crate::lock::Word;
 use crate::sys::restartable::Section;
 use std::sync::atomic::Ordering;
 
-/// What the tests' own sections need.
+/// What the sections in the tests need.
 pub trait Checked {
     /// Whether the word holds this.
     fn holds(&self, owned: usize) -> bool;
 }
 
-/// A word that never changes if it is the lock. From the start it says that the lock is ours.
+/// A word that never changes if it is the lock. It always says that the lock is ours and free.
 pub struct NoLock<W> {
     word: W,
     is_lock: bool,

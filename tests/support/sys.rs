@@ -1,4 +1,4 @@
-//! The parts of the library that the tests of the lock use, where it looks for them.
+//! The parts of the library's `sys` that the tests of the lock compile, under the same names.
 
 #[path = "../../src/sys/arch/mod.rs"]
 pub mod arch;
