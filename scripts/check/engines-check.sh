@@ -392,8 +392,8 @@ works_lvm() {
 	done
 }
 
-# --- stressapptest, which requests 5, so only the limit of 1 affects it. It writes to the disk only if
-# it may destroy its contents.
+# --- stressapptest, which requests 5, so only the limit of 1 affects it. It writes to the disk
+# only if it may destroy its contents.
 
 stressapptest_runs() {
 	truncate -s 64M "$root/srv/stress.disk"
