@@ -390,8 +390,8 @@ works_lvm() {
 	done
 }
 
-# --- stressapptest, which asks for 5: so it meets the limit of 1 only. It writes the disk only if it
-# is told to destroy what is there.
+# --- stressapptest, which asks for 5: so it meets the limit of 1 only. It writes to the disk only if
+# it is told to destroy what is there.
 
 stressapptest_runs() {
 	truncate -s 64M "$root/srv/stress.disk"
@@ -529,7 +529,8 @@ write_rows() {
 			}
 		}' > "$root/srv/writer.$writer"
 		offline sh -c "exec $client --no-defaults --user=root --socket=/srv/server.sock --batch \
-			--skip-column-names --unbuffered < writer.$writer > committed.$writer 2> errors.$writer" &
+			--skip-column-names --unbuffered < writer.$writer > committed.$writer \
+			2> errors.$writer" &
 		writing="$writing $!"
 	done
 	for _ in $(seq 300); do
@@ -692,7 +693,8 @@ mysql_keeps_its_rows() {
 
 works_mysql() {
 	daemon=mysqld client=mysql innochecksum=innochecksum
-	server_options='--innodb-redo-log-capacity=16M --skip-log-bin --mysqlx=0 --secure-file-priv=NULL'
+	server_options='--innodb-redo-log-capacity=16M --skip-log-bin --mysqlx=0'
+	server_options="$server_options --secure-file-priv=NULL"
 	quiet offline mysqld --no-defaults --initialize-insecure --user=root --datadir=/srv/new
 	for kind in enosys eperm limit=0 limit=8 kill; do
 		counted "$kind: after a kill, its rows are there" mysql_keeps_its_rows "$kind"
