@@ -7,7 +7,8 @@ use crate::sys::restartable::Section;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 const MAGIC: u32 = 0xa10a_10a1;
-const HEADER_LENGTH: u32 = 32;
+/// The size of the header in bytes.
+pub const HEADER_LENGTH: u32 = 32;
 
 /// The header of a ring; the events follow. `head` and `tail` are atomics, because programs that
 /// reap by themselves write `head` from any thread, and the kernel writes `tail` from interrupts.
@@ -192,40 +193,19 @@ impl Completions {
 }
 
 /// A ring in the library's own memory. As in the kernel's ring, events are added at the tail, under
-/// a lock (`engine/events.rs`), and taken at the head.
+/// a lock (`engine/event_queue.rs`), and taken at the head.
 #[derive(Clone, Copy)]
 pub struct LibraryRing<'a>(&'a Header);
 
-/// The size in bytes of a ring for `maxevents` requests, and its number of slots, as in
-/// `ioctx_alloc` and `aio_setup_ring` in `fs/aio.c`: the kernel plans for at least four requests
-/// per possible CPU, doubles the number, and fills whole pages.
-pub fn size_for(maxevents: u32, cpus: u32, page: usize) -> (usize, u32) {
-    let events = maxevents.max(cpus.saturating_mul(4)) as usize * 2 + 2;
-    // The size of a page is a power of two.
-    let bytes = (HEADER_LENGTH as usize + events * BLOCK + page - 1) & !(page - 1);
-    (bytes, ((bytes - HEADER_LENGTH as usize) / BLOCK) as u32)
-}
-
-/// The number of requests that a ring with so many slots has room for. The kernel hands out slots
-/// to CPUs in batches (`req_batch` in `fs/aio.c`), and never hands out a partial batch.
-pub fn capacity(slots: u32, cpus: u32) -> u32 {
-    let usable = slots.saturating_sub(1);
-    let (batch, _) = divide(usable, cpus.saturating_mul(4));
-    match batch {
-        0 => usable,
-        _ => usable - divide(usable, batch).1,
-    }
-}
-
 /// Quotient and remainder; `(0, value)` for a divisor of 0.
 #[cfg(not(target_arch = "arm"))]
-fn divide(value: u32, divisor: u32) -> (u32, u32) {
+pub fn divide(value: u32, divisor: u32) -> (u32, u32) {
     core::num::NonZeroU32::new(divisor).map_or((0, value), |by| (value / by, value % by))
 }
 
 /// The same, bit by bit: 32-bit ARM cannot divide without libgcc.
 #[cfg(target_arch = "arm")]
-fn divide(value: u32, divisor: u32) -> (u32, u32) {
+pub fn divide(value: u32, divisor: u32) -> (u32, u32) {
     let (mut quotient, mut remainder) = (0, 0_u64);
     for bit in (0..32).rev() {
         remainder = remainder << 1 | u64::from(value >> bit & 1);
@@ -307,7 +287,8 @@ impl<'a> LibraryRing<'a> {
     /// Adds an event. Returns the number of events afterwards.
     ///
     /// # Safety
-    /// The caller must hold the lock of `engine/events.rs`, and have reserved room for one event.
+    /// The caller must hold the lock of `engine/event_queue.rs`, and have reserved room for the
+    /// event.
     pub unsafe fn append(self, event: io_event) -> u32 {
         let tail = self.0.tail.load(Ordering::Relaxed);
         // SAFETY: the slot at the tail is free, because room is reserved, and only the holder of
@@ -322,7 +303,7 @@ impl<'a> LibraryRing<'a> {
     /// Takes up to `count` events. Returns how many.
     ///
     /// # Safety
-    /// The caller must hold the lock of `engine/events.rs`, and no call may own the lock of
+    /// The caller must hold the lock of `engine/event_queue.rs`, and no call may own the lock of
     /// `context/lock.rs` for this ring. `events` must have room for `count`.
     pub unsafe fn take(self, events: *mut io_event, count: u32) -> u32 {
         let (mut head, _) = self.head_and_tail();

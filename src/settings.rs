@@ -100,7 +100,7 @@ pub enum Mode {
     /// Kernel AIO serves what it can, the library what the kernel refuses.
     Auto,
     /// Kernel AIO is never called.
-    InLine,
+    Inline,
 }
 
 /// A [`Mode`]. Not atomic, so that io_submit() compares it in memory, in one instruction.
@@ -129,7 +129,7 @@ pub unsafe fn read_engine(given: Environment) -> Mode {
     // SAFETY: the same contract.
     let mode = match unsafe { variable(ENGINE, given) } {
         Some(value) if is(value, AUTO) => Mode::Auto,
-        Some(value) if is(value, INLINE) => Mode::InLine,
+        Some(value) if is(value, INLINE) => Mode::Inline,
         _ => Mode::Kernel,
     };
     // SAFETY: a constructor calls this, and nothing reads the byte at the same time.
@@ -146,10 +146,10 @@ pub fn is_kernel_only() -> bool {
 /// Which engines may serve contexts.
 pub fn engine() -> Mode {
     const AUTO: u8 = Mode::Auto as u8;
-    const INLINE: u8 = Mode::InLine as u8;
+    const INLINE: u8 = Mode::Inline as u8;
     match MODE.get() {
         AUTO => Mode::Auto,
-        INLINE => Mode::InLine,
+        INLINE => Mode::Inline,
         _ => Mode::Kernel,
     }
 }

@@ -1,15 +1,16 @@
 //! loom tries all interleavings of threads that use the events of a context which the library
-//! serves: src/engine/events.rs itself over loom's atomics, with a model of futex(2) and the ring.
+//! serves: src/engine/event_queue.rs itself over loom's atomics, with a model of futex(2) and the
+//! ring.
 //!
 //! The ring's slots are loom's cells, which fail if two threads access one at the same time or
 //! without ordering. A thread that sleeps and is never woken is a deadlock, which loom reports.
 
-#[path = "../src/engine/events.rs"]
-mod events;
+#[path = "../src/engine/event_queue.rs"]
+mod event_queue;
 #[path = "support/model.rs"]
 mod model;
 
-use events::{Events, Word};
+use event_queue::{EventQueue, Word};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use loom::sync::{Condvar, Mutex};
@@ -49,7 +50,7 @@ enum Fault {
     EarlyHead,
 }
 
-/// `CLOSED` in events.rs.
+/// `CLOSED` in event_queue.rs.
 const MARK: u32 = u32::MAX - 1;
 
 /// A word and the threads that sleep on it.
@@ -245,12 +246,12 @@ impl Context {
             },
             is_closed: AtomicBool::new(false),
         };
-        context.events().start();
+        context.queue().start();
         Rc::new(Left(ManuallyDrop::new(context)))
     }
 
-    fn events(&self) -> Events<'_, Futex> {
-        Events {
+    fn queue(&self) -> EventQueue<'_, Futex> {
+        EventQueue {
             lock: &self.lock,
             outstanding: &self.outstanding,
             added: &self.added,
@@ -265,18 +266,18 @@ impl Context {
         let has_room = match self.fault {
             Fault::EarlyLook => {
                 let unread = self.ring.unread();
-                self.events().reserve(capacity, || unread)
+                self.queue().reserve(capacity, || unread)
             }
-            _ => self.events().reserve(capacity, || self.ring.unread()),
+            _ => self.queue().reserve(capacity, || self.ring.unread()),
         };
         if has_room {
-            self.events().append(|| self.ring.append(event));
+            self.queue().append(|| self.ring.append(event));
         }
         has_room
     }
 
     fn take(&self, most: u32) -> Vec<u32> {
-        self.events().take(|| self.ring.take(most, Fault::None))
+        self.queue().take(|| self.ring.take(most, Fault::None))
     }
 
     /// Takes without the lock, as the owner of the ring's entry does. Only one thread may do this.
@@ -287,8 +288,8 @@ impl Context {
     /// Sleeps until the ring may hold `needed` events.
     fn sleep(&self, needed: u32) {
         let value = match self.fault {
-            Fault::NoSecondLook => self.events().prepare_to_wait(needed, || 0),
-            _ => self.events().prepare_to_wait(needed, || self.ring.unread()),
+            Fault::NoSecondLook => self.queue().prepare_to_wait(needed, || 0),
+            _ => self.queue().prepare_to_wait(needed, || self.ring.unread()),
         };
         if let Some(value) = value {
             self.changed.sleep(value);
@@ -307,7 +308,7 @@ impl Context {
 
     fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
-        self.events().close();
+        self.queue().close();
     }
 }
 
@@ -438,9 +439,7 @@ fn a_waiter_beside_one_that_left() {
     model(3, || {
         let context = Context::with_room(2, Fault::None);
         let left = spawn(&context, |context| {
-            let _ = context
-                .events()
-                .prepare_to_wait(1, || context.ring.unread());
+            let _ = context.queue().prepare_to_wait(1, || context.ring.unread());
         });
         let waiter = spawn(&context, |context| context.wait(2));
         assert!(context.submit(1) && context.submit(2));
@@ -531,9 +530,9 @@ fn room_that_is_given_back() {
     model(3, || {
         let context = Context::with_room(1, Fault::None);
         let refused = spawn(&context, |context| {
-            let reserved = context.events().reserve(1, || context.ring.unread());
+            let reserved = context.queue().reserve(1, || context.ring.unread());
             if reserved {
-                context.events().unreserve();
+                context.queue().unreserve();
             }
         });
         let accepted = context.submit(1);

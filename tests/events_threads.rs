@@ -1,6 +1,7 @@
 //! Real threads use the table of contexts that the library serves, and their events:
-//! src/engine/served.rs and events.rs over std's atomics. Memory comes from the allocator, so that
-//! ThreadSanitizer (`make tsan`) sees every access to an event and to freed memory.
+//! context_table.rs, context_ref.rs and event_queue.rs of src/engine over std's atomics. Memory
+//! comes from the allocator, so that ThreadSanitizer (`make tsan`) sees every access to an event
+//! and to freed memory.
 //!
 //! Threads submit, take and wait for events, while another thread destroys the context again and
 //! again and creates a new one, often at the same address. One test disables the lock, and must
@@ -17,23 +18,26 @@ mod abi;
 #[path = "../src/aio_ring.rs"]
 mod aio_ring;
 #[allow(dead_code)]
+#[path = "../src/engine/context_ref.rs"]
+mod context_ref;
+#[allow(dead_code)]
+#[path = "../src/engine/context_table.rs"]
+mod context_table;
+#[allow(dead_code)]
 #[path = "../src/errno.rs"]
 mod errno;
-#[path = "../src/engine/events.rs"]
-mod events;
+#[path = "../src/engine/event_queue.rs"]
+mod event_queue;
 #[allow(dead_code)]
 #[path = "../src/sys/restartable/section.rs"]
 pub mod restartable;
-#[allow(dead_code)]
-#[path = "../src/engine/served.rs"]
-mod served;
 
-/// The module that served.rs imports.
+/// The module that context_table.rs imports.
 mod settings {
     pub const WITHOUT_LOCK: bool = false;
 }
 
-/// The parts of the library's `sys` that served.rs uses.
+/// The parts of the library's `sys` that these files use.
 #[allow(dead_code)]
 mod sys {
     pub use super::restartable;
@@ -102,8 +106,9 @@ mod sys {
 
 use abi::{io_context_t, io_event};
 use aio_ring::LibraryRing;
-use events::{Events, Word};
-use served::{ContextRef, NewContext};
+use context_ref::ContextRef;
+use context_table::NewContext;
+use event_queue::{EventQueue, Word};
 use std::alloc::{alloc_zeroed, dealloc, Layout};
 use std::ptr::null_mut;
 use std::sync::atomic::Ordering::{self, Acquire, Relaxed, Release};
@@ -209,7 +214,7 @@ impl InTable {
             nr_events: SLOTS,
             kernel_slots: 0,
         };
-        assert!(served::add(&new));
+        assert!(context_table::add(&new));
         self.current.store(address, Release);
         self.made.fetch_add(1, Relaxed);
     }
@@ -220,13 +225,13 @@ impl InTable {
 
     fn destroy(&self) {
         let context = self.context();
-        let entry = served::find(context).expect("listed");
-        assert!(served::remove(entry, context));
+        let entry = context_table::find(context).expect("listed");
+        assert!(context_table::remove(entry, context));
     }
 
     fn enter(&self) -> Option<ContextRef> {
         let context = self.context();
-        ContextRef::get(served::find(context)?, context)
+        ContextRef::get(context_table::find(context)?, context)
     }
 }
 
@@ -252,8 +257,8 @@ impl Context for InTable {
 
     fn sleep(&self, needed: u32) {
         let context = self.context();
-        if let Some(entry) = served::find(context) {
-            let _ = served::sleep(entry, context, entry.generation(), needed, i64::MAX);
+        if let Some(entry) = context_table::find(context) {
+            let _ = context_ref::sleep(entry, context, entry.generation(), needed, i64::MAX);
         }
     }
 }
@@ -270,13 +275,13 @@ impl<W: Word> Bare<W> {
             words: [(); 5].map(|()| word()),
             ring: new_ring(),
         };
-        bare.events().start();
+        bare.queue().start();
         bare
     }
 
-    fn events(&self) -> Events<'_, W> {
+    fn queue(&self) -> EventQueue<'_, W> {
         let [lock, outstanding, added, needed, changed] = &self.words;
-        Events {
+        EventQueue {
             lock,
             outstanding,
             added,
@@ -301,10 +306,10 @@ impl<W> Drop for Bare<W> {
 impl<W: Word + Sync> Context for Bare<W> {
     fn submit(&self, event: io_event) -> Option<bool> {
         let memory = self.memory();
-        let has_room = self.events().reserve(CAPACITY, || memory.unread());
+        let has_room = self.queue().reserve(CAPACITY, || memory.unread());
         if has_room {
             // SAFETY: under the lock, with room.
-            self.events().append(|| unsafe { memory.append(event) });
+            self.queue().append(|| unsafe { memory.append(event) });
         }
         Some(has_room)
     }
@@ -313,13 +318,13 @@ impl<W: Word + Sync> Context for Bare<W> {
         let to = events.as_mut_ptr();
         // SAFETY: under the lock, and there is room.
         let take = || unsafe { self.memory().take(to, count) };
-        Some(self.events().take(take))
+        Some(self.queue().take(take))
     }
 
     fn sleep(&self, needed: u32) {
         let memory = self.memory();
-        if let Some(value) = self.events().prepare_to_wait(needed, || memory.unread()) {
-            self.events().changed.sleep(value);
+        if let Some(value) = self.queue().prepare_to_wait(needed, || memory.unread()) {
+            self.queue().changed.sleep(value);
         }
     }
 }
@@ -433,7 +438,7 @@ fn word() -> AtomicU32 {
 
 #[test]
 fn every_event_once_in_one_context() {
-    let close = |bare: &Bare<AtomicU32>| bare.events().close();
+    let close = |bare: &Bare<AtomicU32>| bare.queue().close();
     let wrong = run(Bare::new(word), usize::MAX, true, |_| yield_now(), close);
     assert_eq!(wrong, 0, "lost or doubled");
 }

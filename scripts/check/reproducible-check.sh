@@ -49,7 +49,7 @@ if [ "\$HOME" = /nonexistent/second-build ]; then
 fi
 "\$@"
 [ "\$HOME" != /nonexistent/second-build ] ||
-	echo "built again, with \$(stat -c '%A by user %u' build)"
+	echo "built again by user \$(stat -c %u build)"
 for package in build/rpm/*.rpm; do
 	rpm -qp --nosignature --queryformat '%{NEVRA} %{BUILDTIME} %{PAYLOADDIGEST}\\n' --dump \\
 		--provides --requires --conflicts --obsoletes --scripts "\$package" > "\$package.said"
@@ -65,7 +65,7 @@ reprotest --no-diffoscope --store-dir "$place/store" \
 	--build-command ". '$place/build'" "$place/source" \
 	'build/*.tar.xz build/deb/*.deb build/deb/*.dsc build/deb/*.tar.* build/rpm/*.said' -- null \
 	> "$log" 2>&1 || { tail -n 60 "$log"; exit 1; }
-grep '^built again' "$log"
+grep "^built again" "$log"
 sed -n 's|^\([0-9a-f]\{16\}\)[0-9a-f]*  \./build/|\1  |p' "$log"
 same=$(sed -n '/^Reproduction successful/,$ s|^[0-9a-f]\{64\}  ||p' "$log" | wc -l)
 echo "reproducible-check: $same files are the same, 0 differ"

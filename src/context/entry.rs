@@ -132,8 +132,8 @@ impl<'a, W: Word> Entry<'a, W> {
     ///
     /// The kernel writes a handle to the program's memory before the library lists it. A thread
     /// that enters the kernel with an unlisted handle is counted in `unlisted`, and then looks for
-    /// the entry again. The write here, which changes nothing, pairs with the one in
-    /// `Reader::unlisted`: either this thread sees the count, or the other one finds the entry.
+    /// the entry again. The exchange of 0 for 0 pairs with the count in `Reader::unlisted`: either
+    /// this thread sees the count, or the other one finds the entry.
     fn open(reader: Reader<'a, W>, unlisted: &W) {
         match unlisted.compare_exchange(0, 0, AcqRel, Relaxed) {
             Ok(_) => reader.leave(),

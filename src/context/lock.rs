@@ -18,10 +18,9 @@
 //!   stores its own name in the word, and restarts every restartable section in progress
 //!   (`membarrier(2)`). An owner accesses the ring only in such sections, and each begins with a
 //!   check of this word, so the former owner has either committed or will change nothing.
-//! * If a call finds its own name in the word before it owns the lock, an earlier call with the
-//!   same stack pointer was left by a jump or ended with its thread. It no longer runs, but it may
-//!   have stored its name without restarting sections, so the call that finds the name restarts
-//!   them.
+//! * A call that was left by a jump, or ended with its thread, leaves its name in the word. A later
+//!   call with the same stack pointer has the same name. The earlier call may have taken the lock
+//!   without restarting sections, so the later call restarts them before it owns the lock.
 //! * *Ours* is set if the word belongs to this process. It is clear in a forked child, because the
 //!   kernel wipes the word there (see `registry.rs`); contexts are not inherited either.
 //!
@@ -315,8 +314,8 @@ impl<'a, W: Word> Reader<'a, W> {
         Reader(count)
     }
 
-    /// Whether no other thread is counted. This is a write, although the value stays the same, so
-    /// that a thread that is counted later sees this thread's earlier stores.
+    /// Whether no other thread is counted. An exchange, not a load, so that a thread that is
+    /// counted later sees the earlier stores of this thread.
     pub fn is_alone(&self) -> bool {
         self.0
             .compare_exchange(OURS | 1, OURS | 1, AcqRel, Relaxed)

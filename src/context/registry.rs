@@ -165,11 +165,12 @@ impl Sections for Owner<'_, AtomicUsize> {
     }
 }
 
+/// A product scatters rings at equal distances, for example those of threads that each map a stack
+/// and a ring, and fills the sets evenly with adjacent ones.
 #[inline(always)]
 fn set_of(address: usize) -> usize {
-    // Rings are page-aligned and a few pages long, so adjacent rings differ in the low page bits.
-    let page = address >> 12;
-    (page ^ (page >> 9)) % SETS
+    const GOLDEN_RATIO: usize = 0x9e37_79b9_7f4a_7c15_u64 as usize;
+    (address >> 12).wrapping_mul(GOLDEN_RATIO) >> (usize::BITS - SETS.trailing_zeros())
 }
 
 /// The entries of the set that an address belongs to.

@@ -5,16 +5,16 @@
 //!    count to `fs.aio-max-nr`, but builds the ring for at least four requests per possible CPU, in
 //!    whole pages. Contexts with the same number of slots differ only in the charge.
 //! 3. A kernel context with a smaller ring, `short_ring.rs`.
-//! 4. A context without the kernel, `in_line.rs`.
+//! 4. A context without the kernel, `inline.rs`.
 //!
 //! Programs that create contexts through this library but reap with the raw system call never get
 //! rungs 3 and 4, because that call does not see the library's events.
 
-use super::in_line::{check_count, InLine};
-use super::{machine, served, short_ring};
+use super::inline::{check_count, Inline};
+use super::{context_table, ring_size, short_ring};
 use super::{Engine, KernelAio};
 use crate::abi::io_context_t;
-use crate::aio_ring::{self, Ring};
+use crate::aio_ring::Ring;
 use crate::errno::Errno;
 use crate::settings::Mode;
 use crate::sys::{files, probe};
@@ -28,7 +28,7 @@ pub enum Rung {
     AsRequested = 1,
     SmallerCount,
     ShortRing,
-    InLine,
+    Inline,
 }
 
 /// The names of programs that create contexts through the library but reap with the raw system
@@ -84,7 +84,7 @@ unsafe fn try_rungs(
     granted: &mut c_int,
     first_error: &mut Option<Errno>,
 ) -> core::result::Result<Rung, Errno> {
-    if mode != Mode::InLine {
+    if mode != Mode::Inline {
         // SAFETY: the same contract.
         let error = match unsafe { KernelAio.set_up(maxevents, ctxp) } {
             Ok(_) => {
@@ -117,7 +117,7 @@ unsafe fn try_rungs(
     }
     *granted = 0;
     // SAFETY: the same contract.
-    unsafe { InLine(None).set_up(maxevents, ctxp) }.map(|_| Rung::InLine)
+    unsafe { Inline(None).set_up(maxevents, ctxp) }.map(|_| Rung::Inline)
 }
 
 /// Rungs 2 and 3, after EAGAIN.
@@ -193,16 +193,15 @@ unsafe fn accept_smaller(
 #[inline(never)]
 fn remove_stale_entry(mode: Mode, ctx: io_context_t) {
     if mode != Mode::Kernel {
-        if let Some(entry) = served::find(ctx) {
-            served::remove(entry, ctx);
+        if let Some(entry) = context_table::find(ctx) {
+            context_table::remove(entry, ctx);
         }
     }
 }
 
 /// The number of slots in the kernel's ring for so many requests.
-#[inline(never)]
 fn slots(maxevents: u32) -> u32 {
-    aio_ring::size_for(maxevents, machine::cpus(), machine::page_size()).1
+    ring_size::length_and_slots(maxevents).1
 }
 
 /// The smallest count for which the kernel builds the same ring.
@@ -249,7 +248,7 @@ fn read_number(path: &CStr) -> Option<u32> {
 /// Reads what the ladder needs, before the program can load a filter of system calls. Rungs 1 and 2
 /// then make no system call except io_setup(), unless they must read the limit.
 pub fn prepare() {
-    machine::cpus();
+    ring_size::prepare();
     IS_RAW_REAPER.store(executable_is_raw_reaper(), Relaxed);
 }
 

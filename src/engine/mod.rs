@@ -2,38 +2,49 @@
 //!
 //! `context` decides which engine serves a handle, and takes ready events from the ring before it
 //! calls an engine. Kernel AIO (`kernel_aio.rs`) is the only engine, unless the environment allows
-//! the others (`ladder.rs`), which serve what the kernel refuses. Their files, in the order of a
-//! request's path:
+//! the others, which serve what the kernel refuses. Their files, each of which imports only from
+//! those below it, and the items of this file:
 //!
 //! | file | |
 //! |---|---|
 //! | `ladder.rs` | io_setup(): chooses the engine of a new context |
-//! | `in_line.rs` | the engine of contexts without the kernel |
 //! | `short_ring.rs` | the engine of kernel contexts with a smaller ring |
-//! | `served.rs` | the table of their contexts, and references to them |
+//! | `inline.rs` | the engine of contexts without the kernel |
 //! | `request.rs` | io_submit(): checks one iocb, carries it out in this thread, adds its event |
-//! | `transfer.rs` | reads and writes |
-//! | `events.rs` | the lock for the events, the room for them, and the threads that wait for them |
-//! | `aio_ring.rs` (`LibraryRing`) | the events, in a ring of the library's own |
+//! | `read_write.rs` | carries out a read or write |
+//! | `refusal.rs` | whether an error refuses the request, or is the result in its event |
+//! | `transfer.rs` | the system calls for a read or write |
+//! | `eventfd.rs` | adds 1 to the eventfd of a request |
+//! | `wait.rs` | io_getevents(): takes events, and waits for them |
+//! | `context_ref.rs` | a thread's reference to a context, for adding and taking events |
+//! | `context_table.rs` | the table of the contexts |
+//! | `event_queue.rs` | the lock for the events, the room for them, the waiting threads |
+//! | `ring_size.rs` | the size of a ring, and the number of requests that it has room for |
 //!
-//! io_getevents() then copies events from that ring, like from the kernel's: in user space as the
-//! owner of its lock (`context/getevents.rs`), or else in `in_line.rs`, which also waits.
+//! The events are in a ring of the library's own (`LibraryRing` in `aio_ring.rs`). io_getevents()
+//! copies them from there like from the kernel's ring: in user space as the owner of its lock
+//! (`context/getevents.rs`), or else in `wait.rs`.
 
-mod events;
-mod in_line;
+mod context_ref;
+mod context_table;
+mod event_queue;
+mod eventfd;
+mod inline;
 mod kernel_aio;
 mod ladder;
-mod machine;
+mod read_write;
+mod refusal;
 mod request;
-mod served;
+mod ring_size;
 mod short_ring;
 mod transfer;
+mod wait;
 
 use crate::abi::{io_context_t, io_event, iocb};
 use crate::errno::Result;
 use crate::settings::Mode;
 use crate::timeout::Timeout;
-use in_line::InLine;
+use inline::Inline;
 pub use kernel_aio::{GetEvents, KernelAio};
 pub use ladder::{read_handle, set_up, Rung};
 use libc::{c_int, c_long, sigset_t};
@@ -86,7 +97,7 @@ pub trait Engine: Copy {
 
 /// Must be called when the library is loaded, if the environment allows more than kernel AIO.
 pub fn prepare() {
-    served::prepare();
+    context_table::prepare();
     crate::sys::user_memory::prepare();
     ladder::prepare();
 }
@@ -99,16 +110,16 @@ pub enum AnyEngine {
     ShortRing(ShortRing),
     /// Without a context if the handle is unknown and kernel AIO must not be called, because some
     /// sandboxes kill the program for it.
-    InLine(InLine),
+    Inline(Inline),
 }
 
 impl AnyEngine {
     /// Looks the handle up in the table.
     pub fn of(mode: Mode, ctx: io_context_t) -> AnyEngine {
-        match served::find(ctx) {
-            Some(entry) if entry.is_inline(ctx) => AnyEngine::InLine(InLine(Some(entry))),
+        match context_table::find(ctx) {
+            Some(entry) if entry.is_inline(ctx) => AnyEngine::Inline(Inline(Some(entry))),
             Some(entry) => AnyEngine::ShortRing(ShortRing(entry)),
-            None if mode == Mode::InLine => AnyEngine::InLine(InLine(None)),
+            None if mode == Mode::Inline => AnyEngine::Inline(Inline(None)),
             None => AnyEngine::Kernel,
         }
     }
@@ -122,7 +133,7 @@ impl AnyEngine {
             AnyEngine::Kernel => None,
             // SAFETY: the same contract.
             AnyEngine::ShortRing(ring) => Some(unsafe { ring.is_empty(ctx) }),
-            AnyEngine::InLine(InLine(entry)) => {
+            AnyEngine::Inline(Inline(entry)) => {
                 // SAFETY: the same contract.
                 Some(entry.is_some_and(|entry| unsafe { entry.is_empty() }))
             }
@@ -139,14 +150,14 @@ macro_rules! call_engine {
                 match $call {
                     // There is no kernel AIO. Return what it would return for an unknown handle.
                     Err(error) if kernel_aio::is_refused(error) => {
-                        let $engine = InLine(None);
+                        let $engine = Inline(None);
                         $call
                     }
                     answer => answer,
                 }
             }
             AnyEngine::ShortRing($engine) => $call,
-            AnyEngine::InLine($engine) => $call,
+            AnyEngine::Inline($engine) => $call,
         }
     };
 }

@@ -1,18 +1,19 @@
 //! Carries out one request in the thread that submits it: first the checks of `io_submit_one` in
 //! the kernel's `fs/aio.c`, in the same order, then the operation.
 
-use super::served::ContextRef;
-use super::transfer::Transfer;
+use super::context_ref::ContextRef;
+use super::refusal::Refused;
+use super::transfer::{Transfer, MAX_RW_COUNT};
+use super::{eventfd, read_write};
 use crate::abi::{io_event, io_iocb_cmd, io_iocb_common, iocb};
 use crate::address::is_user_address;
 use crate::errno::{into_event, Errno};
 use crate::sys::files::{self, Direction};
-use crate::sys::futex;
 use crate::sys::user_memory::Checked;
 use core::ffi::c_int;
 use core::mem::size_of;
 use core::ptr::addr_of_mut;
-use libc::{c_long, c_uint, POLLOUT};
+use libc::{c_long, c_uint};
 
 /// The `res` of a request's event, or the error with which io_submit() refuses the request.
 pub type Outcome = Result<c_long, Errno>;
@@ -63,7 +64,7 @@ pub unsafe fn submit(
         Ok(res) => {
             context.append(event(request.data, at, res));
             if common.flags & RESFD != 0 {
-                signal_eventfd(common.resfd as c_int);
+                eventfd::signal(common.resfd as c_int);
             }
             Ok(())
         }
@@ -80,18 +81,6 @@ pub unsafe fn submit(
 /// which would not complete at once.
 fn may_run_on_short_ring(request: &iocb, common: &io_iocb_common) -> bool {
     common.flags & RESFD == 0 && request.aio_lio_opcode != io_iocb_cmd::IO_CMD_POLL as i16
-}
-
-/// The error with which a request is refused, and whether room for its event is still reserved.
-pub enum Refused {
-    WithRoom(Errno),
-    WithoutRoom(Errno),
-}
-
-impl From<Errno> for Refused {
-    fn from(error: Errno) -> Refused {
-        Refused::WithRoom(error)
-    }
 }
 
 /// Makes the checks after those of `submit`, and the operation.
@@ -112,7 +101,7 @@ unsafe fn carry_out(
         files::status_flags(fd)?;
     }
     if common.flags & RESFD != 0 {
-        check_eventfd(common.resfd as c_int)?;
+        eventfd::check(common.resfd as c_int)?;
     }
     // SAFETY: this computes only the field's address.
     let key = unsafe { addr_of_mut!((*at).key) };
@@ -142,7 +131,7 @@ unsafe fn carry_out(
     };
     let single = libc::iovec {
         iov_base: common.buf,
-        iov_len: (common.nbytes as usize).min(super::transfer::MAX_RW_COUNT),
+        iov_len: (common.nbytes as usize).min(MAX_RW_COUNT),
     };
     let transfer = Transfer {
         direction,
@@ -160,12 +149,12 @@ unsafe fn carry_out(
     };
     if common.flags & IOPRIO == 0 {
         // SAFETY: the caller's promise.
-        return unsafe { transfer.carry_out(context, checked) };
+        return unsafe { read_write::carry_out(&transfer, context, checked) };
     }
     let before = files::priority();
     files::set_priority(request.aio_reqprio as u16 as c_int)?;
     // SAFETY: the caller's promise.
-    let outcome = unsafe { transfer.carry_out(context, checked) };
+    let outcome = unsafe { read_write::carry_out(&transfer, context, checked) };
     let _ = files::set_priority(before);
     outcome
 }
@@ -192,61 +181,6 @@ fn sync(fd: c_int, request: &iocb, common: &io_iocb_common, data_only: bool) -> 
 
 /// `FUSE_SUPER_MAGIC` in `linux/magic.h`.
 const FUSE: u32 = 0x6573_5546;
-
-/// The target of an eventfd's link in `/proc`.
-const EVENTFD: &[u8] = b"anon_inode:[eventfd]";
-
-/// Checks that a descriptor is open and an eventfd. `eventfd_ctx_fdget` in the kernel.
-#[inline(never)]
-fn check_eventfd(fd: c_int) -> Result<(), Errno> {
-    files::status_flags(fd)?;
-    match is_eventfd(fd) {
-        true => Ok(()),
-        false => Err(Errno::EINVAL),
-    }
-}
-
-/// Whether a file is an eventfd, by its link in `/proc`. There is no other reliable way without
-/// side effects.
-#[inline(never)]
-fn is_eventfd(fd: c_int) -> bool {
-    let mut text = [0_u8; 32];
-    match files::read_link(path_of(fd).as_ptr(), &mut text) {
-        Some(length) => text.iter().take(length).eq(EVENTFD), // not ==, which calls libc's memcmp()
-        // Without /proc: an anonymous inode that accepts a write of 8 bytes, and fails only because
-        // the address is bad. This may also be another kind of file.
-        None => {
-            matches!(files::type_and_size(fd), Some((0, _)))
-                && files::write_from_bad_address(fd) == Err(Errno::EFAULT)
-        }
-    }
-}
-
-/// `/proc/thread-self/fd/` and the number. Extra slashes fill the space; the last byte is 0.
-#[inline(never)]
-fn path_of(fd: c_int) -> [u8; 40] {
-    let mut path = *b"/proc/thread-self/fd///////////////////\0";
-    let mut rest = fd.unsigned_abs();
-    for place in path.iter_mut().rev().skip(1) {
-        *place = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    path
-}
-
-/// Adds 1 to an eventfd, like `eventfd_signal`. Does nothing if the descriptor is no longer an
-/// eventfd, or at its highest value, at which a write would block.
-#[inline(never)]
-fn signal_eventfd(fd: c_int) {
-    // SAFETY: there is no mask.
-    let has_room = || unsafe { futex::poll(Some((fd, POLLOUT)), Some(0), core::ptr::null()) };
-    if is_eventfd(fd) && has_room() == Ok(1) {
-        files::add_to_eventfd(fd);
-    }
-}
 
 /// An event as the kernel writes it, with 64 bits in each field.
 fn event(data: *mut libc::c_void, obj: *mut iocb, res: c_long) -> io_event {

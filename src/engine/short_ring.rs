@@ -6,11 +6,12 @@
 //! A thread that waits in the kernel does not see the library's events. So it waits for a short
 //! time and then checks for them.
 
-use super::in_line::{self, map_ring, Deadline, InLine};
-use super::served::{self, Entry, NewContext};
-use super::{machine, Engine, GetEvents, KernelAio, ReapArgs};
+use super::context_table::{self, Entry, NewContext};
+use super::inline::{map_ring, Inline};
+use super::wait::{self, Deadline};
+use super::{ring_size, Engine, GetEvents, KernelAio, ReapArgs};
 use crate::abi::{io_context_t, io_event, iocb};
-use crate::aio_ring::{self, Ring};
+use crate::aio_ring::Ring;
 use crate::errno::{Errno, Result};
 use crate::sys::futex;
 use crate::sys::memory;
@@ -32,18 +33,17 @@ pub struct ShortRing(pub &'static Entry);
 pub unsafe fn adopt(ctx: io_context_t, requested: u32) -> Result {
     // SAFETY: the kernel has just mapped the ring.
     let ring = unsafe { Ring::at(ctx) }.ok_or(Errno::EAGAIN)?;
-    let cpus = machine::cpus();
     let (address, length, slots) = map_ring(requested)?;
-    let granted = aio_ring::capacity(ring.slots(), cpus);
+    let granted = ring_size::capacity(ring.slots());
     let new = NewContext {
         handle: ctx as usize,
         memory: address,
         length,
-        capacity: aio_ring::capacity(slots, cpus).saturating_sub(granted),
+        capacity: ring_size::capacity(slots).saturating_sub(granted),
         nr_events: slots,
         kernel_slots: ring.slots(),
     };
-    if !served::add(&new) {
+    if !context_table::add(&new) {
         // SAFETY: no other thread has the address.
         unsafe { memory::unmap(address, length) };
         return Err(Errno::EAGAIN);
@@ -74,7 +74,7 @@ impl Engine for ShortRing {
                     // All remaining requests, with signals blocked, so that a handler runs only at
                     // the end of the call, as with the kernel's.
                     // SAFETY: the same contract.
-                    match unsafe { InLine(Some(self.0)).submit(ctx, nr - done, rest) } {
+                    match unsafe { Inline(Some(self.0)).submit(ctx, nr - done, rest) } {
                         Ok(count) => return Ok(done as c_int + count),
                         Err(error) => break error,
                     }
@@ -138,7 +138,7 @@ impl Engine for ShortRing {
     unsafe fn destroy(self, ctx: io_context_t) -> Result {
         // The table first: as soon as the kernel has destroyed the context, it may create another
         // one at the same address.
-        if !served::remove(self.0, ctx) {
+        if !context_table::remove(self.0, ctx) {
             return Err(Errno::EINVAL);
         }
         // SAFETY: the same contract.
@@ -178,7 +178,7 @@ impl ShortRing {
             // SAFETY: the same contract.
             let answer = unsafe {
                 match from_library {
-                    true => in_line::take(self.0, generation, args, before),
+                    true => wait::take(self.0, generation, args, before),
                     false => self.reap_from_kernel(args, before, 0),
                 }
             };

@@ -70,7 +70,10 @@ fn main() -> ExitCode {
             let measure = Arc::clone(&measure);
             let name = format!("{}::{}", program.name, way.name);
             trials.push(Trial::test(name, move || {
-                if machine.incomparable.contains(&program.name) {
+                let here = format!("{}{}", program.name, way.environment.suffix);
+                if machine.incomparable.contains(&program.name)
+                    || machine.incomparable.contains(&here)
+                {
                     skip(&program.name, "this machine's original answers otherwise");
                     return Ok(());
                 }

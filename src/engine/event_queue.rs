@@ -48,7 +48,7 @@ const NONE: u32 = u32::MAX;
 const CLOSED: u32 = u32::MAX - 1;
 
 /// The five words of a context.
-pub struct Events<'a, W> {
+pub struct EventQueue<'a, W> {
     /// A mutex: [`FREE`], [`HELD`] or [`CONTENDED`].
     pub lock: &'a W,
     /// The number of requests that have reserved room: those being carried out, and `added`.
@@ -56,14 +56,14 @@ pub struct Events<'a, W> {
     /// The number of events added, including those that were taken since the last refill. Changed
     /// under the lock.
     pub added: &'a W,
-    /// The smallest number of events that a waiter needs, minus 1; or [`NONE`] or [`CLOSED`]. If
-    /// that waiter has left by a jump, a wake-up has no effect.
+    /// The smallest number of events that a waiter needs; or [`NONE`] or [`CLOSED`]. If that waiter
+    /// has left by a jump, a wake-up has no effect.
     pub needed: &'a W,
     /// Incremented whenever waiters are woken. They sleep on this word.
     pub changed: &'a W,
 }
 
-impl<W: Word> Events<'_, W> {
+impl<W: Word> EventQueue<'_, W> {
     /// Initialises the words of a new context, before any other thread uses it.
     pub fn start(&self) {
         self.lock.store(FREE, Relaxed);
@@ -84,7 +84,7 @@ impl<W: Word> Events<'_, W> {
     #[cold]
     #[inline(never)]
     fn refill_and_reserve(&self, capacity: u32, unread: impl FnOnce() -> u32) -> bool {
-        self.acquire();
+        acquire(self.lock);
         // Saturating, because a program may store any value in the head.
         let added = self.added.load(Relaxed);
         let taken = added.saturating_sub(unread());
@@ -93,7 +93,7 @@ impl<W: Word> Events<'_, W> {
         // sees that the slot was read.
         self.outstanding.add(taken.wrapping_neg(), Relaxed);
         let has_room = self.outstanding.add_below(capacity);
-        self.release();
+        release(self.lock);
         has_room
     }
 
@@ -105,17 +105,17 @@ impl<W: Word> Events<'_, W> {
     /// Adds an event, for which room was reserved. `put` stores it, and returns the number of
     /// unread events.
     pub fn append(&self, put: impl FnOnce() -> u32) {
-        self.acquire();
+        acquire(self.lock);
         let unread = put();
         self.added
             .store(self.added.load(Relaxed).wrapping_add(1), Relaxed);
         // False for `NONE` and `CLOSED`, which are larger than any number of events.
-        let wakes = unread > self.needed.load(Relaxed);
+        let wakes = unread >= self.needed.load(Relaxed);
         if wakes {
             self.needed.store(NONE, Relaxed);
             self.changed.add(1, Relaxed);
         }
-        self.release();
+        release(self.lock);
         if wakes {
             self.changed.wake_all();
         }
@@ -123,9 +123,9 @@ impl<W: Word> Events<'_, W> {
 
     /// Runs `take` under the lock.
     pub fn take<T>(&self, take: impl FnOnce() -> T) -> T {
-        self.acquire();
+        acquire(self.lock);
         let taken = take();
-        self.release();
+        release(self.lock);
         taken
     }
 
@@ -133,52 +133,49 @@ impl<W: Word> Events<'_, W> {
     /// the value of `changed` to sleep on. None if so many are unread, or the context is being
     /// destroyed.
     pub fn prepare_to_wait(&self, needed: u32, unread: impl FnOnce() -> u32) -> Option<u32> {
-        self.acquire();
+        acquire(self.lock);
         // Under the lock, so that every later `append` sees `needed`.
         let least = self.needed.load(Relaxed);
         let value = (unread() < needed && least != CLOSED).then(|| {
-            self.needed.store(least.min(needed - 1), Relaxed);
+            self.needed.store(least.min(needed), Relaxed);
             self.changed.load(Relaxed)
         });
-        self.release();
+        release(self.lock);
         value
     }
 
     /// Wakes all waiters, because the context is being destroyed. A thread that calls
     /// `prepare_to_wait` later finds [`CLOSED`], and does not wait.
     pub fn close(&self) {
-        self.acquire();
+        acquire(self.lock);
         self.needed.store(CLOSED, Relaxed);
         self.changed.add(1, Relaxed);
-        self.release();
+        release(self.lock);
         self.changed.wake_all();
     }
+}
 
-    fn acquire(&self) {
-        if self
-            .lock
-            .compare_exchange(FREE, HELD, Acquire, Relaxed)
-            .is_ok()
-        {
-            return;
-        }
-        self.acquire_contended();
+/// Acquires a mutex: a word that holds [`FREE`], [`HELD`] or [`CONTENDED`].
+fn acquire(lock: &impl Word) {
+    let was_free = lock.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok();
+    if !was_free {
+        acquire_contended(lock);
     }
+}
 
-    #[cold]
-    #[inline(never)]
-    fn acquire_contended(&self) {
-        // CONTENDED even if it succeeds, because other threads may still sleep.
-        while self.lock.swap(CONTENDED, Acquire) != FREE {
-            self.lock.sleep(CONTENDED);
-        }
+#[cold]
+#[inline(never)]
+fn acquire_contended(lock: &impl Word) {
+    // CONTENDED even if it succeeds, because other threads may still sleep.
+    while lock.swap(CONTENDED, Acquire) != FREE {
+        lock.sleep(CONTENDED);
     }
+}
 
-    #[inline(never)]
-    fn release(&self) {
-        // Release pairs with the acquires above: the next holder sees this one's stores.
-        if self.lock.swap(FREE, Release) == CONTENDED {
-            self.lock.wake_one();
-        }
+#[inline(never)]
+fn release(lock: &impl Word) {
+    // Release pairs with the acquires above: the next holder sees this one's stores.
+    if lock.swap(FREE, Release) == CONTENDED {
+        lock.wake_one();
     }
 }

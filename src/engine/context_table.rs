@@ -1,23 +1,19 @@
-//! The table of the contexts that this library serves alone (`in_line.rs`) or in part
+//! The table of the contexts that this library serves alone (`inline.rs`) or in part
 //! (`short_ring.rs`). It has a fixed size, like the registry, so that a lookup needs neither memory
 //! nor a lock.
 //!
-//! A thread that uses a context's memory holds a reference ([`ContextRef`]), which is counted in
-//! the entry. The thread's signals are blocked as long as it does, so that no handler can leave by
-//! a jump, and io_destroy can wait until all references are gone.
+//! A thread that uses a context's memory holds a reference (`context_ref.rs`), which is counted in
+//! the entry. io_destroy() waits until all references are gone.
 //!
 //! In a forked child the table is empty, because the kernel wipes its pages. Some emulators claim
 //! to wipe them, but do not; therefore each entry has the ID of its process.
 
-use super::events::{Events, Word};
-use crate::abi::{io_context_t, io_event};
+use super::event_queue::{EventQueue, Word};
+use crate::abi::io_context_t;
 use crate::aio_ring::LibraryRing;
-use crate::errno::{Errno, Result};
 use crate::settings::WITHOUT_LOCK;
 use crate::sys::futex;
 use crate::sys::memory;
-use crate::sys::signals::{self, Mask};
-use core::cell::Cell;
 use core::sync::atomic::{
     AtomicBool, AtomicU32, AtomicUsize,
     Ordering::{self, Acquire, Relaxed, Release, SeqCst},
@@ -36,7 +32,7 @@ const BUSY: usize = 1;
 pub struct Entry {
     /// The context's handle, or [`FREE`] or [`BUSY`].
     handle: AtomicUsize,
-    /// The number of [`ContextRef`]s.
+    /// The number of references.
     users: AtomicU32,
     /// Incremented for every context, to tell it from earlier ones in this entry.
     generation: AtomicU32,
@@ -185,8 +181,9 @@ pub struct NewContext {
 }
 
 impl Entry {
-    fn events(&self) -> Events<'_, AtomicU32> {
-        Events {
+    /// The lock, the room and the waiters of the library's events.
+    pub fn queue(&self) -> EventQueue<'_, AtomicU32> {
+        EventQueue {
             lock: &self.lock,
             outstanding: &self.outstanding,
             added: &self.added,
@@ -246,6 +243,10 @@ impl Entry {
         self.library_events.load(Relaxed)
     }
 
+    pub fn set_library_events(&self, unread: u32) {
+        self.library_events.store(unread, Relaxed);
+    }
+
     /// Whether to take the library's events before the kernel's.
     pub fn library_first(&self) -> bool {
         self.library_first.load(Relaxed)
@@ -262,6 +263,22 @@ impl Entry {
         self.memory.load(Relaxed) == ctx as usize
     }
 
+    /// Counts a reference. False, and not counted, if the context was destroyed.
+    pub fn add_user(&self, ctx: io_context_t) -> bool {
+        // Sequentially consistent: see `remove`.
+        self.users.fetch_add(1, SeqCst);
+        let exists = self.handle.load(SeqCst) == ctx as usize;
+        if !exists {
+            self.remove_user();
+        }
+        exists
+    }
+
+    /// Stops counting a reference.
+    pub fn remove_user(&self) {
+        self.users.fetch_sub(1, SeqCst);
+    }
+
     /// Whether the library's ring has no unread event.
     ///
     /// # Safety
@@ -271,10 +288,12 @@ impl Entry {
         unsafe { self.ring() }.unread() == 0
     }
 
+    /// The library's ring.
+    ///
     /// # Safety
-    /// As long as the result is used, this thread must hold a [`ContextRef`], or no thread may
-    /// destroy the context.
-    unsafe fn ring(&self) -> LibraryRing<'_> {
+    /// As long as the result is used, this thread must hold a reference, or no thread may destroy
+    /// the context.
+    pub unsafe fn ring(&self) -> LibraryRing<'_> {
         // SAFETY: the caller's promise.
         unsafe { LibraryRing::at(self.memory.load(Acquire)) }
     }
@@ -294,7 +313,7 @@ pub fn add(new: &NewContext) -> bool {
     entry.nr_events.store(new.nr_events, Relaxed);
     entry.kernel_slots.store(new.kernel_slots, Relaxed);
     entry.library_events.store(0, Relaxed);
-    entry.events().start();
+    entry.queue().start();
     // Release pairs with the acquires in `find` and `add_user`: a thread that finds the handle sees
     // the other fields.
     entry.handle.store(new.handle, Release);
@@ -327,7 +346,7 @@ pub fn remove(entry: &'static Entry, ctx: io_context_t) -> bool {
     {
         return false;
     }
-    entry.events().close();
+    entry.queue().close();
     let mut turn = 0;
     while entry.users.load(SeqCst) != 0 {
         match turn {
@@ -341,205 +360,4 @@ pub fn remove(entry: &'static Entry, ctx: io_context_t) -> bool {
     unsafe { memory::unmap(entry.memory.load(Relaxed), entry.length.load(Relaxed)) };
     entry.handle.store(FREE, Release);
     true
-}
-
-/// A thread's reference to a context, which keeps the context's memory mapped. The thread's signals
-/// are blocked.
-pub struct ContextRef {
-    entry: &'static Entry,
-    handle: usize,
-    generation: u32,
-    /// The mask to restore.
-    mask: Option<Mask>,
-    /// Whether `users` counts this reference. False after [`Wait::Destroyed`].
-    is_counted: Cell<bool>,
-}
-
-/// How [`ContextRef::wait_for_file`] ended.
-pub enum Wait {
-    Ready,
-    Interrupted,
-    /// Other requests have reserved all room for events.
-    Full,
-    /// The context was destroyed.
-    Destroyed,
-}
-
-impl ContextRef {
-    /// Blocks signals and gets a reference. None if the context was destroyed.
-    #[inline(never)]
-    pub fn get(entry: &'static Entry, ctx: io_context_t) -> Option<ContextRef> {
-        let mut context = ContextRef {
-            entry,
-            handle: ctx as usize,
-            generation: 0,
-            mask: signals::block(),
-            is_counted: Cell::new(false),
-        };
-        if !context.add_user() {
-            context.restore_signals();
-            return None;
-        }
-        context.generation = entry.generation();
-        Some(context)
-    }
-
-    /// The same, but None if the handle belongs to a later context.
-    #[inline(never)]
-    pub fn get_same_generation(
-        entry: &'static Entry,
-        ctx: io_context_t,
-        generation: u32,
-    ) -> Option<ContextRef> {
-        let context = ContextRef::get(entry, ctx)?;
-        if context.generation != generation {
-            context.put();
-            return None;
-        }
-        Some(context)
-    }
-
-    /// Counts this reference. False, and not counted, if the context was destroyed.
-    #[inline(never)]
-    fn add_user(&self) -> bool {
-        // Sequentially consistent: see `remove`.
-        self.entry.users.fetch_add(1, SeqCst);
-        self.is_counted.set(true);
-        let exists = self.entry.handle.load(SeqCst) == self.handle;
-        if !exists {
-            self.remove_user();
-        }
-        exists
-    }
-
-    fn remove_user(&self) {
-        if self.is_counted.replace(false) {
-            self.entry.users.fetch_sub(1, SeqCst);
-        }
-    }
-
-    fn restore_signals(&self) {
-        if let Some(mask) = &self.mask {
-            signals::restore(mask);
-        }
-    }
-
-    /// Releases the reference, and restores the signal mask.
-    #[inline(never)]
-    pub fn put(self) {
-        self.remove_user();
-        self.restore_signals();
-    }
-
-    fn ring(&self) -> LibraryRing<'_> {
-        // SAFETY: this thread holds a reference.
-        unsafe { self.entry.ring() }
-    }
-
-    /// The most requests that one io_submit() processes.
-    pub fn nr_events(&self) -> u32 {
-        self.entry.nr_events()
-    }
-
-    /// Whether this library serves the context alone.
-    pub fn is_inline(&self) -> bool {
-        self.entry.is_inline(self.handle as io_context_t)
-    }
-
-    /// Reserves room for an event. `EAGAIN` if there is none.
-    #[inline(never)]
-    pub fn reserve(&self) -> Result {
-        let capacity = self.entry.capacity();
-        let ring = self.ring();
-        match self.entry.events().reserve(capacity, || ring.unread()) {
-            true => Ok(0),
-            false => Err(Errno::EAGAIN),
-        }
-    }
-
-    /// Frees the reserved room.
-    pub fn unreserve(&self) {
-        self.entry.events().unreserve();
-    }
-
-    /// Adds an event, for which room was reserved.
-    #[inline(never)]
-    pub fn append(&self, event: io_event) {
-        let ring = self.ring();
-        self.entry.events().append(|| {
-            // SAFETY: this thread holds the lock, and has reserved room.
-            let unread = unsafe { ring.append(event) };
-            self.entry.library_events.store(unread, Relaxed);
-            unread
-        });
-    }
-
-    /// Takes up to `count` events. Returns how many.
-    ///
-    /// # Safety
-    /// `events` must be writable, with room for `count`.
-    pub unsafe fn take(&self, events: *mut io_event, count: u32) -> u32 {
-        let ring = self.ring();
-        self.entry.events().take(|| {
-            // SAFETY: this thread holds the lock of `events.rs`. If the context is in the registry,
-            // it is also a reader of the lock of `context/lock.rs`, so that lock has no owner.
-            let taken = unsafe { ring.take(events, count) };
-            self.entry.library_events.store(ring.unread(), Relaxed);
-            taken
-        })
-    }
-
-    /// The number of unread events in the library's ring.
-    pub fn unread(&self) -> u32 {
-        self.ring().unread()
-    }
-
-    /// Waits until a file is ready, by ppoll(2) with the program's signal mask. During the wait,
-    /// this thread holds no reference and, unless `keeps_room`, no room for the request's event. So
-    /// a handler may leave by a jump.
-    #[inline(never)]
-    pub fn wait_for_file(&self, fd: i32, events: i16, keeps_room: bool) -> Wait {
-        let Some(mask) = &self.mask else {
-            return Wait::Ready; // signals are not blocked: the transfer waits
-        };
-        if !keeps_room {
-            self.unreserve();
-        }
-        self.remove_user();
-        // SAFETY: `mask` is valid.
-        let answer = unsafe { futex::poll(Some((fd, events)), None, mask) };
-        if !self.add_user() || self.entry.generation() != self.generation {
-            self.remove_user();
-            return Wait::Destroyed;
-        }
-        if !keeps_room && self.reserve().is_err() {
-            return Wait::Full;
-        }
-        match answer {
-            Err(Errno::EINTR) => Wait::Interrupted,
-            _ => Wait::Ready,
-        }
-    }
-}
-
-/// Sleeps until `needed` events, at least one, may be unread, or until `deadline` (a time of
-/// [`futex::now`]). `EINVAL` if the context was destroyed, `EINTR` if a signal handler ran.
-pub fn sleep(
-    entry: &'static Entry,
-    ctx: io_context_t,
-    generation: u32,
-    needed: u32,
-    deadline: i64,
-) -> Result {
-    let Some(context) = ContextRef::get_same_generation(entry, ctx, generation) else {
-        return Err(Errno::EINVAL);
-    };
-    let ring = context.ring();
-    let value = entry.events().prepare_to_wait(needed, || ring.unread());
-    context.put();
-    match value {
-        // The word is in the table, which is never unmapped.
-        Some(value) => futex::wait(&entry.changed, value, deadline),
-        None => Ok(0),
-    }
 }
