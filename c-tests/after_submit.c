@@ -18,7 +18,7 @@ struct request {
     struct iovec parts[2];
 };
 
-/* How a thread ends. */
+/* How the submitting thread ends. */
 enum end { RETURNS, PTHREAD_EXIT, SYS_EXIT };
 
 static struct job {

@@ -18,7 +18,7 @@ static void contexts_that_are_none(void)
     struct iocb copy;
 
     memset(&copy, 0, sizeof(copy));
-    puts("- contexts that are none");
+    puts("- handles that are not contexts");
     CALL_AS("io_cancel(a variable, ..)", io_cancel((io_context_t)&copy, &iocb, &event));
     CALL_AS("io_cancel(no access, ..)", io_cancel((io_context_t)no_access(), &iocb, &event));
     CALL(io_cancel((io_context_t)16, &iocb, &event));

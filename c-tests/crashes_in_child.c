@@ -186,10 +186,10 @@ static void after_the_parents_exit(body *last)
 
 static void ask_for_rings_that_are_gone(void)
 {
-    puts("- one that the parent has destroyed");
+    puts("- a context that the parent has destroyed");
     EACH(refused, after_the_parents_destroy);
     EACH(waits, after_the_parents_destroy);
-    puts("- one whose parent has exited");
+    puts("- a context whose parent has exited");
     EACH(refused, after_the_parents_exit);
     EACH(waits, after_the_parents_exit);
 }
@@ -211,12 +211,12 @@ int main(void)
     EACH(polls, in_its_child);
     puts("- after an io_destroy in the child");
     EACH(polls, after_its_destroy);
-    puts("- beside a context of its own");
+    puts("- with a context of the child's");
     EACH(polls, beside_its_own);
-    puts("- which is still the parent's");
+    puts("- the parent's context still works");
     CALL(io_getevents(ctx, 0, 1, events, AT_ONCE));
 
-    puts("- one with an event in its ring");
+    puts("- a context with an event in its ring");
     CALL(io_submit(ctx, 1, list));
     EACH(refused, in_a_child);
     EACH(waits, in_a_child);
@@ -226,10 +226,10 @@ int main(void)
     puts("- after an io_destroy in the child");
     EACH(refused, after_its_destroy);
     EACH(waits, after_its_destroy);
-    puts("- beside a context of its own");
+    puts("- with a context of the child's");
     EACH(refused, beside_its_own);
     EACH(waits, beside_its_own);
-    puts("- which the parent still has");
+    puts("- the parent's context still works");
     CALL(io_getevents(ctx, 1, 8, events, NULL));
     CALL(io_getevents(ctx, 0, 8, events, AT_ONCE));
     CALL(io_destroy(ctx));

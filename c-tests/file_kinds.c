@@ -163,8 +163,8 @@ int main(void)
     fd = file_of(4096, O_RDWR);
     after_usual_ones("reading /proc/self/mem", fd, open("/proc/self/mem", O_RDONLY), 0);
     after_usual_ones("writing /proc/self/comm", fd, open("/proc/self/comm", O_RDWR), 1);
-    after_usual_ones("reading what is closed", fd, -1, 0);
-    after_usual_ones("writing what is for reading", fd, open("/dev/zero", O_RDONLY), 1);
+    after_usual_ones("reading a closed descriptor", fd, -1, 0);
+    after_usual_ones("writing to a descriptor for reading", fd, open("/dev/zero", O_RDONLY), 1);
     reads("/dev/zero", open("/dev/zero", O_RDONLY), 128, 0, 0);
     writes("/dev/full", open("/dev/full", O_WRONLY));
     syncs("fsync /dev/null", open("/dev/null", O_WRONLY));

@@ -66,14 +66,14 @@ static void fill_up(struct place *place, const char *directory, int flags)
     show_size(fd);
     writes(place, "another block", fd, BLOCK, done);
     writes(place, "a block of another file", other, BLOCK, 0);
-    writes(place, "a block that is there", fd, BLOCK, 0);
-    writes(place, "from a block that is there to one that is not", fd, 2 * BLOCK, done - BLOCK);
+    writes(place, "a written block", fd, BLOCK, 0);
+    writes(place, "a written block and a new one", fd, 2 * BLOCK, done - BLOCK);
     io_prep_pwritev(&iocb, fd, parts, 3, done - BLOCK);
     ask_in(place, "the same, a vector", &iocb);
     NEED(ftruncate(fd, done - 2 * BLOCK) == 0 && fsync(fd) == 0);
     writes(place, "4 blocks where there is room for 2", fd, 4 * BLOCK, done - 2 * BLOCK);
     show_size(fd);
-    reads(place, "the end is read", fd, 4 * BLOCK, done - 2 * BLOCK);
+    reads(place, "the end", fd, 4 * BLOCK, done - 2 * BLOCK);
     syncs(place, fd);
     close(fd);
     close(other);
@@ -114,7 +114,7 @@ static void ext4(struct place *place)
     char source[64];
 
     for (flags = 0; flags <= O_DIRECT; flags += O_DIRECT) {
-        /* A machine without mke2fs may be given the file; then it is not removed. */
+        /* Before a machine without mke2fs boots, a script adds the file. It is not removed then. */
         int is_made = access(path, F_OK) != 0;
 
         if (is_made && !make_ext4(path)) {

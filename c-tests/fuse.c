@@ -20,7 +20,7 @@ enum { BLOCK = 4096, PART = 65536, SIZE = 1 << 24 };
 enum { CACHED = 2, DIRECT, NONSEEKABLE, STREAM, FILES };
 static const char *const names[FILES] = {"", "", "cached", "direct", "nonseekable", "stream"};
 
-/* Shared with the server: what it is to do, and a log of what it received. */
+/* Shared with the server: what it does, and a log of the operations that it has received. */
 struct control {
     volatile int error; /* the reply to all operations from this offset on: */
     volatile long after;
@@ -510,9 +510,9 @@ static void terminated(struct place *place, int fd)
         usleep(1000);
     NEED(kill(child, SIGTERM) == 0);
     NEED(waitpid(child, &status, 0) == child);
-    printf("%sterminated in io_submit: %s, the server is %s\n", place->untaken ? "full, " : "",
-           WIFSIGNALED(status) ? "killed" : "it is not",
-           control->interrupted ? "told" : "not told");
+    printf("%sterminated in io_submit: %s, the server gets %s\n", place->untaken ? "full, " : "",
+           WIFSIGNALED(status) ? "killed" : "not killed",
+           control->interrupted ? "an interrupt" : "no interrupt");
     control->delay = 0;
     control->listens = 0;
 }

@@ -200,7 +200,7 @@ static void jumped(struct place *place)
     leave_untaken(place);
     if (sigsetjmp(back, 1) == 0) {
         io_submit(place->ctx, 1, list);
-        puts("it has not");
+        puts("the handler did not jump");
     }
     memset(&event, 0x55, sizeof(event));
     event_of(place, &iocb, &event);
@@ -222,7 +222,7 @@ static void ended(void)
     io_prep_pwrite(&iocbs[1], the_place.null, buffer, 100, 0);
     leave_untaken(&place);
     io_submit(place.ctx, 2, list);
-    puts("it goes on");
+    puts("io_submit returned");
 }
 
 int main(void)
@@ -252,7 +252,7 @@ int main(void)
         the_place.null = file_of(0, O_RDWR);
         in_child("a child", ended);
         NEED(pread(the_place.null, &byte, 1, 0) >= 0);
-        printf("what came with it is %s\n", byte == 'x' ? "written" : "not written");
+        printf("the other write is %s\n", byte == 'x' ? "done" : "not done");
         CALL(io_destroy(place.ctx));
     }
     return 0;

@@ -1,8 +1,7 @@
 /* runs: everywhere */
 /*
- * A device that loses some of its blocks while it is in use: a loop device whose file was
- * truncated, or is on a full file system. The same requests fail as with kernel AIO, and fsync
- * reports each error once.
+ * A device that loses some of its blocks while it is in use: a loop device whose file is truncated,
+ * or is on a full file system. fsync reports each error once.
  */
 #include "places.h"
 
@@ -48,10 +47,10 @@ static void truncated(struct place *place, int flags)
     printf("- its file is truncated%s\n", flags ? ", O_DIRECT" : "");
     place->kind = flags ? "O_DIRECT" : "cached";
     NEED(posix_fadvise(device, 0, 0, POSIX_FADV_RANDOM) == 0);
-    reads(place, "before that", device, BLOCK, 100 * BLOCK);
+    reads(place, "before it is truncated", device, BLOCK, 100 * BLOCK);
     NEED(ftruncate(file, 64 * BLOCK) == 0);
     reads(place, "the same again", device, BLOCK, 100 * BLOCK);
-    reads(place, "what is still there", device, BLOCK, 10 * BLOCK);
+    reads(place, "what is not lost", device, BLOCK, 10 * BLOCK);
     reads(place, "what is lost", device, BLOCK, 200 * BLOCK);
     reads(place, "into what is lost", device, 4 * BLOCK, 62 * BLOCK);
     vector(place, device, 62 * BLOCK);

@@ -68,7 +68,7 @@ int main(void)
         late += io_getevents(contexts[i], 0, 4, events, AT_ONCE);
         late += io_queue_run(contexts[i]);
     }
-    printf("%ld polled, %ld submitted, %ld reaped, %ld right, %ld more\n", polled, submitted,
+    printf("%ld polled, %ld submitted, %ld reaped, %ld correct, %ld more\n", polled, submitted,
            reaped, right, late);
     /* Destroys some, and creates others in their place. */
     for (i = 0; i < CONTEXTS; i += 500) {

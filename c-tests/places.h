@@ -62,9 +62,9 @@ UNUSED static int loop_device(int file, int flags)
 }
 
 /*
- * Each program makes its requests twice: in a new context, and in one that holds so many untaken
- * events that the ring of a context for one request is full. Then the library serves the request,
- * and its event is the last.
+ * Each program makes its requests twice: in a new context, and in one with UNTAKEN events that are
+ * not taken. On rung 3 these fill the smallest ring, so that the library carries out the request.
+ * Its event arrives last.
  */
 enum { ASKED = 256, UNTAKEN = 240 };
 

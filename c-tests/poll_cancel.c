@@ -21,7 +21,7 @@ int main(void)
     file = file_of(4096, O_RDWR);
     NEED(pipe(ends) == 0);
 
-    puts("- what comes later");
+    puts("- polls that complete later");
     io_prep_poll(&iocb, ends[0], POLLIN);
     CALL(io_submit(ctx, 1, list));
     CALL(io_getevents(ctx, 1, 1, &event, milliseconds(20)));
@@ -35,7 +35,7 @@ int main(void)
     show("res", (long)event.res);
     NEED(read(ends[0], buffer, 1) == 1);
 
-    puts("- cancelled");
+    puts("- polls that are cancelled");
     io_prep_poll(&iocb, ends[0], POLLIN);
     CALL(io_submit(ctx, 1, list));
     memset(&event, 0x5a, sizeof(event));
@@ -60,7 +60,7 @@ int main(void)
     CALL(io_cancel(ctx, &iocb, NULL));
     CALL(io_getevents(ctx, 1, 1, &event, milliseconds(2000)));
 
-    puts("- what cannot be");
+    puts("- polls that cannot be cancelled");
     io_prep_pread(&reading, file, buffer, 4096, 0);
     list[0] = &reading;
     CALL(io_submit(ctx, 1, list));
@@ -68,7 +68,7 @@ int main(void)
     CALL(io_getevents(ctx, 1, 1, &event, NULL));
     CALL(io_cancel(ctx, &reading, &event));
 
-    puts("- destroyed while it waits");
+    puts("- destroyed while a poll waits");
     list[0] = &iocb;
     CALL(io_submit(ctx, 1, list));
     CALL(io_destroy(ctx));

@@ -100,15 +100,15 @@ int main(void)
     puts("- a callback that submits");
     submit_one(0, submit_again);
     CALL(io_queue_run(ctx));
-    puts("- one that takes the events behind it");
+    puts("- a callback that takes the events after its own");
     for (i = 0; i < 3; i++)
         submit_one(i, take_events);
     CALL(io_queue_run(ctx));
-    puts("- one that runs the queue");
+    puts("- a callback that calls io_queue_run");
     for (i = 0; i < 5; i++)
         submit_one(i, run_inside);
     CALL(io_queue_run(ctx));
-    puts("- one that leaves with longjmp");
+    puts("- a callback that leaves with longjmp");
     for (i = 0; i < 2; i++)
         submit_one(i, leave);
     if (setjmp(out) == 0)
@@ -116,10 +116,10 @@ int main(void)
     if (setjmp(out) == 0)
         CALL(io_queue_run(ctx));
     CALL(io_queue_run(ctx));
-    puts("- one that makes and destroys another context");
+    puts("- a callback that creates and destroys another context");
     submit_one(0, use_another_context);
     CALL(io_queue_run(ctx));
-    puts("- one that destroys another context with events in it, and one behind it");
+    puts("- a callback that destroys another context with an event in it, and one after it");
     doomed = context();
     io_prep_pread(&iocbs[9], file, buffer, 100, 0);
     NEED(io_submit(doomed, 1, list) == 1);

@@ -52,10 +52,10 @@ int main(void)
     file = file_of(4096, O_RDONLY);
     io_prep_pread(&iocb, file, buffer, 100, 0);
 
-    puts("- made by the system call");
+    puts("- created by the system call");
     NEED(syscall(SYS_io_setup, 1, &ctx) == 0);
     use(ctx);
-    puts("- and moved");
+    puts("- the same, moved");
     first = ctx;
     ctx = moved(ctx);
     use(ctx);
@@ -63,7 +63,7 @@ int main(void)
     CALL(io_destroy(first));
     CALL(io_destroy(ctx));
 
-    puts("- made by the library, and moved");
+    puts("- created by the library, and moved");
     ctx = context();
     first = ctx;
     ctx = moved(ctx);
@@ -84,7 +84,7 @@ int main(void)
     CALL(io_submit(ctx, 1, list));
     CALL(io_destroy(ctx));
 
-    puts("- made and destroyed by the system call");
+    puts("- created and destroyed by the system call");
     ctx = 0;
     NEED(syscall(SYS_io_setup, 1, &ctx) == 0 && syscall(SYS_io_destroy, ctx) == 0);
     CALL(io_submit(ctx, 1, list));
@@ -92,13 +92,13 @@ int main(void)
     CALL(io_cancel(ctx, &iocb, events));
     CALL(io_destroy(ctx));
 
-    puts("- made by the library, destroyed by the system call");
+    puts("- created by the library, destroyed by the system call");
     ctx = context();
     NEED(syscall(SYS_io_destroy, ctx) == 0);
     CALL(io_submit(ctx, 1, list));
     CALL(io_cancel(ctx, &iocb, events));
     CALL(io_destroy(ctx));
-    puts("- and its address used again, by either");
+    puts("- its address used again, by the library and by the system call");
     ctx = context();
     use(ctx);
     NEED(syscall(SYS_io_destroy, ctx) == 0);
@@ -112,7 +112,7 @@ int main(void)
     CALL(io_submit(ctx, 1, list));
     show("io_getevents(2)", syscall(SYS_io_getevents, ctx, 1L, 8L, events, NULL));
     CALL(io_getevents(ctx, 0, 8, events, AT_ONCE));
-    puts("- and by a program that reads the ring itself");
+    puts("- reaped by a program that reads the ring itself");
     CALL(io_submit(ctx, 1, list));
     {
         volatile unsigned *ring = (volatile unsigned *)ctx; /* id, nr, head, tail, ... */

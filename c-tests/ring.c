@@ -44,7 +44,7 @@ static void take(const char *what, int count)
                events[i].data == buffer + (events[i].obj - iocbs) ? "its data" : "other data");
 }
 
-/* The ring is a shared mapping of a file: a child cannot use the context, but can steal from it. */
+/* The ring is a shared mapping: a child cannot use the context, but can take its events. */
 static void steal(void)
 {
     if (ring[NR])
@@ -86,7 +86,7 @@ int main(void)
     take("the others", 8);
     say_ring();
 
-    puts("- moved by the program");
+    puts("- the program moves the head");
     complete(4);
     skip(2);
     take("after two were skipped", 8);
@@ -100,7 +100,7 @@ int main(void)
     take("the last, given back", 8);
     say_ring();
 
-    puts("- moved between two calls, often enough to go round");
+    puts("- the program moves the head between calls, until the ring has wrapped");
     for (i = 0; i < 200; i++) {
         struct iocb *list[2] = {&iocbs[0], &iocbs[1]};
         NEED(io_submit(ctx, 2, list) == 2);
@@ -131,10 +131,10 @@ int main(void)
     ring[MAGIC] = right;
     CALL(io_getevents(ctx, -1, -1, NULL, AT_ONCE));
 
-    puts("- stolen by a forked child");
+    puts("- a forked child takes events");
     complete(3);
     in_child("child", steal);
-    take("what it left", 8);
+    take("what is left", 8);
     CALL(io_destroy(ctx));
     return 0;
 }

@@ -55,7 +55,7 @@ static long account(long answer)
         long answer_ = QUIETLY(io_getevents(ctx, least, most, events, timeout));                   \
         show("  io_getevents(ctx, " #least ", " #most ", .., " #timeout ")", answer_);             \
         if (account(answer_))                                                                      \
-            puts("  not in the order of their submission");                                        \
+            puts("  not in the order of submission");                                              \
     } while (0)
 
 static long answer_of_thread;
@@ -71,7 +71,7 @@ static void with_room_for(int count)
     pthread_t thread;
     int i;
 
-    printf("- asked for %d\n", count);
+    printf("- requested: %d\n", count);
     asked = count;
     ctx = 0;
     submitted = taken = 0;
@@ -86,7 +86,7 @@ static void with_room_for(int count)
     TAKE(1, MOST, milliseconds(1000));
     TAKE(1, 1, milliseconds(1));
 
-    puts("- refilled before all were taken, so that it goes round");
+    puts("- refilled before all are taken, so that the ring wraps");
     submit(asked);
     for (i = 0; i < 4; i++) {
         TAKE(asked / 2, asked / 2, NULL);
@@ -107,7 +107,7 @@ static void with_room_for(int count)
     /* Their order is not checked: with a short ring, it depends on when the thread makes room. */
     account(answer_of_thread);
 
-    puts("- nobody has taken them when it is destroyed");
+    puts("- destroyed with events that are not taken");
     submit(asked);
     CALL(io_destroy(ctx));
     CALL(io_submit(ctx, 0, NULL));

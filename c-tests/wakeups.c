@@ -1,9 +1,9 @@
 /* runs: everywhere */
 /*
- * Threads wait for an eventfd, and then poll once for each completion that it counted. If a poll
- * returned 0 only because another thread was taking events, an event would be stranded: it would
- * stay in the ring, and no thread would poll for it. A poll must therefore return 0 only if the
- * ring was empty at some moment during the call.
+ * Threads wait for an eventfd, and then poll once for each completion that it counted. A poll must
+ * return 0 only if the ring was empty at some moment during the call. If it also returned 0 because
+ * another thread was taking events, an event would be stranded: it would stay in the ring, and no
+ * thread would poll for it.
  */
 #include "helpers.h"
 #include <poll.h>

@@ -1,9 +1,9 @@
-//! All interleavings of the events of a context that the library serves, by loom:
-//! src/engine/event_queue.rs itself, over loom's atomics, with a model of futex(2) and of the ring.
+//! loom tries all interleavings of threads that use the events of a context which the library
+//! serves: src/engine/event_queue.rs itself over loom's atomics, with a model of futex(2) and the
+//! ring.
 //!
-//! The ring's slots are loom's cells, which fail when two threads touch one at once or without
-//! ordering between them. A thread that sleeps and is never woken is a deadlock, which loom
-//! reports.
+//! The ring's slots are loom's cells, which fail if two threads access one at the same time or
+//! without ordering. A thread that sleeps and is never woken is a deadlock, which loom reports.
 
 #[path = "../src/engine/event_queue.rs"]
 mod event_queue;
@@ -146,7 +146,7 @@ impl Word for Futex {
     }
 }
 
-/// A ring as `Memory` in src/aio_ring.rs reads and fills it, over loom's words. One slot always
+/// A ring, used as `LibraryRing` in src/aio_ring.rs uses it, over loom's words. One slot always
 /// stays free.
 struct Ring {
     head: AtomicU32,
@@ -260,7 +260,7 @@ impl Context {
         }
     }
 
-    /// A request: false if there is no room.
+    /// Submits a request; false if there is no room.
     fn submit(&self, event: u32) -> bool {
         let capacity = self.ring.slots.len() as u32 - 1;
         let has_room = match self.fault {
@@ -280,7 +280,7 @@ impl Context {
         self.queue().take(|| self.ring.take(most, Fault::None))
     }
 
-    /// Takes without this lock, as the owner of the ring's entry does; only one thread may.
+    /// Takes without the lock, as the owner of the ring's entry does. Only one thread may do this.
     fn take_as_owner(&self, most: u32) -> Vec<u32> {
         self.ring.take(most, self.fault)
     }
@@ -471,7 +471,7 @@ fn a_closed_context(events: u32, fault: Fault) {
 }
 
 #[test]
-fn a_closed_context_lets_nobody_wait() {
+fn a_closed_context_lets_no_thread_wait() {
     a_closed_context(0, Fault::None);
     a_closed_context(1, Fault::None);
 }
@@ -573,7 +573,7 @@ fn with_a_look_before_the_lock_the_last_slot_is_overwritten() {
     a_ring_that_goes_round(Fault::EarlyLook);
 }
 
-/// The owner of the ring's entry takes events without this lock, while another thread fills the
+/// The owner of the ring's entry takes events without the lock, while another thread fills the
 /// slots that it frees.
 fn an_owner_beside_submitters(fault: Fault) {
     model(3, move || {

@@ -1,7 +1,7 @@
-//! The table of contexts that the library serves and their events, with real threads:
-//! context_table.rs, context_ref.rs and event_queue.rs of src/engine over std's atomics, and memory
-//! from the allocator, so that ThreadSanitizer (`make tsan`) sees every access to an event and to
-//! memory that was given back.
+//! Real threads use the table of contexts that the library serves, and their events:
+//! context_table.rs, context_ref.rs and event_queue.rs of src/engine over std's atomics. Memory
+//! comes from the allocator, so that ThreadSanitizer (`make tsan`) sees every access to an event
+//! and to freed memory.
 //!
 //! Threads submit, take and wait for events, while another thread destroys the context again and
 //! again and creates a new one, often at the same address. One test disables the lock, and must
@@ -32,7 +32,7 @@ mod event_queue;
 #[path = "../src/sys/restartable/section.rs"]
 pub mod restartable;
 
-/// Where context_table.rs looks for it.
+/// The module that context_table.rs imports.
 mod settings {
     pub const WITHOUT_LOCK: bool = false;
 }
@@ -42,7 +42,7 @@ mod settings {
 mod sys {
     pub use super::restartable;
 
-    /// As the library does it, through libc.
+    /// The same calls as the library makes, through libc.
     pub mod futex {
         use crate::errno::{from_kernel, Errno, Result};
         use std::ptr::null;
@@ -472,7 +472,7 @@ fn every_event_once_in_contexts_that_come_and_go() {
     assert_eq!(wrong, 0, "lost or doubled");
 }
 
-/// Without the lock, events must be lost or doubled. ThreadSanitizer must report a race instead.
+/// Without the lock, events must be lost or doubled, or ThreadSanitizer must report a race.
 #[test]
 fn without_the_lock_events_are_lost_or_doubled() {
     // The first round is usually enough.

@@ -109,7 +109,7 @@ static long account_all(long count, struct io_event *events)
     long i;
 
     if (count > BATCH)
-        fail("more events than asked for");
+        fail("more events than requested");
     for (i = 0; i < count; i++)
         account(events[i].obj);
     return count;

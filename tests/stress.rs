@@ -56,7 +56,7 @@ fn passes(server: Server, library: &Path, arguments: &[&str]) -> String {
     text(&output.stdout)
 }
 
-/// Some seconds, or ten million requests.
+/// Runs it for some seconds, or for ten million requests.
 fn every_completion_once_by(server: Server, more: &[&str]) -> String {
     let arguments: &[&str] = match std::env::var_os("LIBAIO_RS_LONG") {
         Some(_) => &["1", "10000000"],

@@ -35,7 +35,7 @@ enum { POINTER_TO_SEQUENCE = 8 };
 static const char *library, *what;
 static long function; /* set in the child: the address of the called function */
 
-/* Repeats the call for ever. After WARM calls, it stops before each. */
+/* Repeats the call without end. After WARM calls, it stops before each. */
 static void child(void)
 {
     static char buffer[1];

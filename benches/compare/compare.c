@@ -226,7 +226,7 @@ static void *wait_for_one(void *argument)
     return NULL;
 }
 
-/* Waits until the thread sleeps: it is then in io_getevents(2), the only call of it that waits. */
+/* Waits until the thread sleeps. Then it is in io_getevents(2), because it waits nowhere else. */
 static void until_asleep(int thread)
 {
     char path[64], line[512], *name_end;
@@ -476,7 +476,7 @@ int main(int argc, char **argv)
                 double time;
                 way = (i + round + 1) % rows[row].ways;
                 time = measure(rows[row].kind, way, rows[row].n);
-                if (round >= 0) /* the first is for warming up */
+                if (round >= 0) /* the first round only warms up */
                     printf("%s\t%s\t%.2f\n", rows[row].name, names[way], time);
             }
         fflush(stdout);

@@ -22,7 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A context for ASKED requests, of which the kernel grants GRANTED, has the smallest ring. */
+/* For a context for ASKED requests, the kernel grants only GRANTED: this is its smallest ring. */
 enum { BLOCK = 4096, FILE_BLOCKS = 8192, MOST = 32, ASKED = 256, GRANTED = 62 };
 
 /* PLAIN, which uses pread and pwrite without a context, comes last. */
@@ -36,7 +36,7 @@ static char *buffers[MOST];
 static struct iocb polls[1024];
 static unsigned seed = 1;
 
-/* From now on, io_setup returns EAGAIN in this thread for more than GRANTED requests. */
+/* From now on, io_setup returns EAGAIN in this thread if the count is more than GRANTED. */
 static void refuse_more(void)
 {
     /* The low half of the first argument, on little-endian machines. */
@@ -55,8 +55,8 @@ static void refuse_more(void)
     NEED(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) == 0);
 }
 
-/* Checks the rung of a context: only rung 4's handle is invalid for the kernel, and only rung 3's
- * ring has another magic number. */
+/* Checks the rung of a context: for the kernel, only rung 4's handle is invalid; and only the ring
+ * of rung 3 lacks the kernel's magic number. */
 static void need_server(int way, io_context_t ctx)
 {
     const unsigned *ring = (const unsigned *)ctx;
@@ -161,7 +161,7 @@ static void prepare(struct iocb *iocb, int writes, int fd, char *buffer)
         io_prep_pread(iocb, fd, buffer, BLOCK, random_offset());
 }
 
-/* Batches of requests, each waited for. */
+/* Submits batches of requests, and waits for each batch. */
 static void batches(struct way *way, io_context_t ctx, int writes, int fd, int batch, int count)
 {
     static struct iocb iocbs[MOST];
@@ -189,7 +189,7 @@ static void plain(int writes, int fd, int count)
             NEED(pread(fd, buffers[0], BLOCK, random_offset()) == BLOCK);
 }
 
-/* Keeps `depth` reads in flight, and takes what is there. */
+/* Keeps `depth` reads in flight, and takes the ready completions. */
 static void depths(struct way *way, io_context_t ctx, int fd, int depth, int reads)
 {
     struct iocb iocbs[MOST], *list[MOST];
@@ -345,6 +345,6 @@ int main(int argc, char **argv)
             }
         fflush(stdout);
     }
-    /* The contexts go with the process. */
+    /* exit destroys the contexts. */
     return 0;
 }

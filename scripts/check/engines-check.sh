@@ -31,9 +31,9 @@ packages() {
 
 # --- Runs a program under a refusal, and finds out which rung served it.
 
-# For each new context, prints its rung, the requested and the granted count, and the error. At the
-# end, prints for each rung how many requests io_submit() accepted, and how many of them the kernel
-# did. Rung -1 means a context that was not created through this library.
+# A bpftrace script. For each new context, it prints the rung, the requested and the granted count,
+# and the error. At the end, it prints for each rung how many requests io_submit() accepted, and how
+# many of these the kernel accepted. Rung -1 means that the library did not create the context.
 watch_script() {
 	cat <<-SCRIPT
 		interval:ms:50 { printf("first is watched\n"); }
@@ -83,7 +83,7 @@ end_watcher() {
 	wait "$killer" || true
 }
 
-# refused KIND COMMAND...: runs the command in the root, over this library, under a refusal.
+# refused KIND COMMAND...: runs the command in the root over this library. KIND is the filter.
 refused() {
 	kind=$1 engine=auto
 	shift
@@ -91,7 +91,7 @@ refused() {
 	offline env LD_LIBRARY_PATH=/opt/libaio-rs LIBAIO_RS_ENGINE=$engine refuse "$kind" "$@"
 }
 
-# The same, with bpftrace running.
+# The same, while bpftrace records contexts and requests.
 under() {
 	watch || return 1
 	ended=0
@@ -128,10 +128,10 @@ rung_of() {
 	fi
 }
 
-# served KIND RUNG REQUESTS [PART]: succeeds if all contexts since the last call have the expected
-# rung, none has a rung after RUNG, and those on RUNG accepted at least REQUESTS requests. PART is
-# for rung 3: `part` if the library must have carried out some of the requests itself, `none` if it
-# must not.
+# served KIND RUNG REQUESTS [PART]: succeeds if each context since the last call has the rung that
+# is expected for its count, none has a rung above RUNG, and those on RUNG accepted at least
+# REQUESTS requests. PART is for rung 3: `part` if the library must have carried out some of the
+# requests itself, `none` if it must have carried out none.
 served() {
 	sed -n 's/^\(setup .*\)/\1/p; s/^@\(.*\)\[\(.*\)\]: \(.*\)/\1 \2 \3/p' "$work/watched" |
 		sort | uniq -c | awk '
@@ -478,7 +478,7 @@ works_ceph() {
 	done
 }
 
-# --- Database servers, without a network, and with so little memory that they read and write pages.
+# --- Database servers, without a network. Their page caches are small, so that they do much I/O.
 
 # The names of the database's server and client.
 sql() {

@@ -22,7 +22,7 @@ fn parse(text: &str) -> Result<Vec<Entry>, String> {
     for line in text.lines() {
         if let Some(why) = line.strip_prefix('#') {
             if !why.starts_with(' ') || why.trim().is_empty() {
-                return Err(format!("\"{line}\" does not say why"));
+                return Err(format!("\"{line}\" contains no reason"));
             }
             if !is_why {
                 entries.push(Entry::default());
@@ -31,12 +31,12 @@ fn parse(text: &str) -> Result<Vec<Entry>, String> {
             continue;
         }
         is_why = false;
-        let entry = entries.last_mut().ok_or("does not say why")?;
+        let entry = entries.last_mut().ok_or("the first entry has no reason")?;
         let (theirs, ours) = match line.as_bytes().first() {
             Some(b' ') => (true, true),
             Some(b'-') => (true, false),
             Some(b'+') => (false, true),
-            _ => return Err(format!("\"{line}\" is neither the original's nor ours")),
+            _ => return Err(format!("\"{line}\" begins with none of `#`, ` `, `-`, `+`")),
         };
         if theirs {
             entry.theirs.push(line[1..].to_string());
@@ -50,7 +50,7 @@ fn parse(text: &str) -> Result<Vec<Entry>, String> {
     }
     for entry in &entries {
         if entry.theirs.is_empty() {
-            return Err(format!("{entry:?}: where?"));
+            return Err(format!("{entry:?} has no line of the original's"));
         }
         if entry.theirs == entry.ours {
             return Err(format!("{entry:?} is no difference"));
@@ -69,7 +69,7 @@ fn applied(entries: &[Entry], printed: &str) -> Result<String, String> {
         let place = left.windows(length).position(|lines| lines == entry.theirs);
         let place = place.ok_or_else(|| {
             let theirs = entry.theirs.join("\n");
-            format!("the original does not say:\n{theirs}\n\nbut:\n{printed}")
+            format!("the original does not print:\n{theirs}\n\nIt prints:\n{printed}")
         })?;
         left.drain(..place).for_each(&mut say);
         left.drain(..length);
@@ -98,10 +98,10 @@ pub fn belong_to_programs(programs: &[Program]) -> Result<(), String> {
         };
         let (program, word) = stem
             .split_once('.')
-            .ok_or(format!("{name}: of what word?"))?;
+            .ok_or(format!("{name}: the name lacks a word"))?;
         let is_read = |its: &&Program| its.name == program && its.runs(&[word]);
         if !WORDS.contains(&word) || !programs.iter().any(|its| is_read(&its)) {
-            return Err(format!("{name}: no program runs in ways of that word"));
+            return Err(format!("{name}: no program runs in ways with this word"));
         }
         let text = std::fs::read_to_string(&file).map_err(|error| error.to_string())?;
         parse(&text).map_err(|error| format!("{name}: {error}"))?;
@@ -135,10 +135,7 @@ pub fn wrong_lists_are_refused() -> Result<(), String> {
         ),
         ("# Why.\n b\n-c", Some("a\nb\na\nb\n")),
         ("# Why,\n# in two lines.\n-b\n-c\n+x", Some("a\nb\na\nx\n")),
-        (
-            "# Why.\n-c\n+x\n# Behind it there is no other.\n-a\n+y",
-            None,
-        ),
+        ("# Why.\n-c\n+x\n# No such line follows.\n-a\n+y", None),
         ("# Why.\n-a\n-c\n+x", None),
         ("# Why.\n-d\n+x", None),
     ] {

@@ -180,13 +180,13 @@ fn same_but_for_deaths(theirs: &str, expected: &str) -> Result<(), String> {
             Some(expected) if expected == found => dead = false,
             expected => {
                 return Err(format!(
-                    "the original says \"{found}\", not {expected:?}:\n{theirs}"
+                    "the original prints \"{found}\", not {expected:?}:\n{theirs}"
                 ))
             }
         }
     }
     if !dead && left.next().is_some() {
-        return Err(format!("the original says less:\n{theirs}"));
+        return Err(format!("the original prints fewer lines:\n{theirs}"));
     }
     Ok(())
 }

@@ -68,7 +68,10 @@ impl Program {
             not,
         };
         if program.expects() != program.expected().exists() {
-            return Err(format!("{}: has it an .expected file?", program.name));
+            return Err(format!(
+                "{}: an .expected file and a `runs:` line that uses it belong together",
+                program.name
+            ));
         }
         Ok(program)
     }
@@ -104,14 +107,18 @@ fn heads(text: &str) -> Result<(Measure, Vec<String>), String> {
         let Some(head) = line.strip_prefix("/* runs: ") else {
             break;
         };
-        let head = head.strip_suffix(" */").ok_or("one line each")?;
+        let head = head
+            .strip_suffix(" */")
+            .ok_or("a `runs:` comment has one line")?;
         if head == "everywhere" {
             everywhere = true;
             continue;
         }
-        let (place, why) = head.split_once(": ").ok_or("does not say why")?;
+        let (place, why) = head
+            .split_once(": ")
+            .ok_or("a `runs:` line has no reason")?;
         if why.is_empty() {
-            return Err("does not say why".to_string());
+            return Err("a `runs:` line has no reason".to_string());
         }
         match place.split_once(' ') {
             Some(("not", word)) if WORDS.contains(&word) => not.push(word.to_string()),
@@ -119,12 +126,12 @@ fn heads(text: &str) -> Result<(Measure, Vec<String>), String> {
             Some(("without", "the original")) => measures.push(Measure::Expected),
             Some(("to", "name the library")) => measures.push(Measure::Library),
             Some(("only", test)) if is_a_test(test) => measures.push(Measure::Elsewhere),
-            _ => return Err(format!("runs \"{place}\"?")),
+            _ => return Err(format!("unknown: runs \"{place}\"")),
         }
     }
     let says_more = !measures.is_empty() || !not.is_empty();
     if everywhere == says_more || measures.len() > 1 {
-        return Err("says too little or too much about where it runs".to_string());
+        return Err("the `runs:` lines are missing or contradict each other".to_string());
     }
     Ok((measures.pop().unwrap_or(Measure::Original), not))
 }
@@ -147,7 +154,7 @@ pub fn all() -> Vec<Program> {
     sources.iter().map(read).collect()
 }
 
-/// Invalid lines are refused.
+/// Invalid first lines are errors.
 pub fn wrong_heads_are_refused() -> Result<(), String> {
     for wrong in [
         "",
