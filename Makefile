@@ -188,7 +188,8 @@ dist: ## make the release archive, which includes all crates
 dist-check: ## build, install and check the release without a network
 reproducible-check: ## build the release and the packages twice and compare
 licences: ## check the licence and source of every crate with cargo-deny
-dist-check reproducible-check licences rust-check:
+workflows-check: ## check the GitHub workflows with actionlint
+dist-check reproducible-check licences rust-check workflows-check:
 	$(record) scripts/check/$@.sh
 
 deb: ## build Debian packages in build/deb
@@ -212,6 +213,6 @@ engines-check: all ## run Debian's programs where kernel AIO is refused to them
 
 .PHONY: all install uninstall demo clean help header check lint check-long tsan miri bench \
 	cross-check i386-check emulation-check kernel-check rust-check sbom dist dist-check \
-	reproducible-check licences deb rpm package-check root-check sources-check \
-	autopkgtest-check piuparts-check engines-check
+	reproducible-check licences workflows-check deb rpm package-check root-check \
+	sources-check autopkgtest-check piuparts-check engines-check
 .DELETE_ON_ERROR:
