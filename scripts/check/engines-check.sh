@@ -69,18 +69,23 @@ watch() {
 }
 
 unwatch() {
-	kill -INT "$watcher" 2> /dev/null || true
 	end_watcher
 	grep -v 'is watched$' "$work/watch.log" >> "$work/watched"
 }
 
-# Waits for bpftrace to end, and kills it after ten seconds.
+# Ends bpftrace. About once in a hundred times, bpftrace 0.17 ignores the first signal.
 end_watcher() {
-	(sleep 10 && kill -KILL "$watcher") > /dev/null 2>&1 &
-	killer=$!
+	(
+		for _ in 1 2 3 4 5; do
+			kill -INT "$watcher"
+			sleep 2
+		done
+		kill -KILL "$watcher"
+	) > /dev/null 2>&1 &
+	signalling=$!
 	wait "$watcher" || true
-	kill "$killer" 2> /dev/null || true
-	wait "$killer" || true
+	kill "$signalling" 2> /dev/null || true
+	wait "$signalling" || true
 }
 
 # refused KIND COMMAND...: runs the command in the root over this library. KIND is the filter.
@@ -348,6 +353,9 @@ lvm() {
 }
 
 lvm_volumes() {
+	for device in "$disk" "$disk2"; do
+		dd if=/dev/zero of="$device" bs=1M count=2 conv=fsync status=none || return 1
+	done
 	lvm "$1" pvcreate --yes "$disk" "$disk2" || return 1
 	lvm "$1" vgcreate group "$disk" "$disk2" || return 1
 	lvm "$1" lvcreate --activate n --zero n --wipesignatures n --yes --size 8M --name data group ||
