@@ -210,9 +210,12 @@ root-check sources-check autopkgtest-check piuparts-check: deb
 
 engines-check: all ## run Debian's programs where kernel AIO is refused to them
 	$(record) scripts/check/$@.sh
+engines-bench: all ## measure these programs, for the table in docs/engines.md
+	scripts/check/$@.sh
 
 .PHONY: all install uninstall demo clean help header check lint check-long tsan miri bench \
 	cross-check i386-check emulation-check kernel-check rust-check sbom dist dist-check \
 	reproducible-check licences workflows-check deb rpm package-check root-check \
-	sources-check autopkgtest-check piuparts-check engines-check
+	sources-check autopkgtest-check piuparts-check engines-check \
+	engines-bench
 .DELETE_ON_ERROR:

@@ -5,14 +5,12 @@
  *
  * Prints a line for each row, way and round: row, way, nanoseconds per unit.
  */
-#include "ways.h"
-#include <fcntl.h>
+#include "work.h"
 #include <liburing.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
-enum { BLOCK = 4096, FILE_BLOCKS = 8192, MOST = 64, MOST_CONTEXTS = 1000, MOST_THREADS = 4 };
+enum { MOST_CONTEXTS = 1000, MOST_THREADS = 4 };
 
 /* Reaps as fio's userspace_reap and similar code does. The other functions are the original's. */
 struct aio_ring {
@@ -44,41 +42,10 @@ static struct way ways[3]; /* original, ours, hand */
 static io_context_t contexts[3][MOST_CONTEXTS];
 static struct io_uring uring;
 static int cached, in_memory, direct;
-static char *buffers[MOST];
-static unsigned seed = 1;
 
-static long long random_offset(void)
-{
-    seed = seed * 1103515245u + 12345u;
-    return (long long)(seed >> 8) % FILE_BLOCKS * BLOCK;
-}
-
-/* Submits `batch` reads and waits for them; returns nanoseconds for one read. */
-static double batches(struct way *way, io_context_t *ctx, int live, int fd, int batch, int reads)
-{
-    struct iocb iocbs[MOST], *list[MOST];
-    struct io_event events[MOST];
-    double begin;
-    int done, i, turn = 0;
-
-    for (i = 0; i < batch; i++)
-        list[i] = &iocbs[i];
-    begin = now();
-    for (done = 0; done < reads; done += batch) {
-        io_context_t this = ctx[turn++ % live];
-        for (i = 0; i < batch; i++)
-            io_prep_pread(&iocbs[i], fd, buffers[i], BLOCK, random_offset());
-        NEED(way->submit(this, batch, list) == batch);
-        NEED(way->getevents(this, batch, batch, events, NULL) == batch);
-        NEED((long)events[batch - 1].res == BLOCK);
-    }
-    return (now() - begin) / reads;
-}
-
-static double uring_batches(int fd, int batch, int reads)
+static void uring_batches(int fd, int batch, int reads)
 {
     struct io_uring_cqe *cqe;
-    double begin = now();
     unsigned head, count;
     int done, i;
 
@@ -96,56 +63,13 @@ static double uring_batches(int fd, int batch, int reads)
         NEED((int)count == batch);
         io_uring_cq_advance(&uring, count);
     }
-    return (now() - begin) / reads;
 }
 
-static double preads(int fd, int reads)
-{
-    double begin = now();
-    int done;
-
-    for (done = 0; done < reads; done++)
-        NEED(pread(fd, buffers[0], BLOCK, random_offset()) == BLOCK);
-    return (now() - begin) / reads;
-}
-
-/* Keeps `depth` reads in flight, and takes the ready completions. */
-static double depths(struct way *way, io_context_t ctx, int fd, int depth, int reads)
-{
-    struct iocb iocbs[MOST], *list[MOST];
-    struct io_event events[MOST];
-    int submitted, reaped = 0, count, i;
-    double begin;
-
-    for (i = 0; i < depth; i++) {
-        io_prep_pread(&iocbs[i], fd, buffers[i], BLOCK, random_offset());
-        list[i] = &iocbs[i];
-    }
-    begin = now();
-    NEED(way->submit(ctx, depth, list) == depth);
-    submitted = depth;
-    while (reaped < submitted) {
-        count = way->getevents(ctx, 1, depth, events, NULL);
-        NEED(count > 0);
-        reaped += count;
-        for (i = 0; i < count && submitted < reads; i++, submitted++) {
-            struct iocb *iocb = events[i].obj;
-            NEED((long)events[i].res == BLOCK);
-            io_prep_pread(iocb, fd, iocb->u.c.buf, BLOCK, random_offset());
-            list[i] = iocb;
-        }
-        if (i)
-            NEED(way->submit(ctx, i, list) == i);
-    }
-    return (now() - begin) / reads;
-}
-
-static double uring_depths(int fd, int depth, int reads)
+static void uring_depths(int fd, int depth, int reads)
 {
     struct io_uring_cqe *cqe;
     int submitted = 0, reaped = 0, i;
     unsigned head, count;
-    double begin = now();
 
     for (i = 0; i < depth; i++, submitted++) {
         struct io_uring_sqe *sqe = io_uring_get_sqe(&uring);
@@ -171,7 +95,6 @@ static double uring_depths(int fd, int depth, int reads)
         reaped += (int)count;
         io_uring_cq_advance(&uring, count);
     }
-    return (now() - begin) / reads;
 }
 
 /* Times only the reaping of ready completions; returns nanoseconds for one call. */
@@ -356,44 +279,33 @@ static double threads(struct way *way, io_context_t ctx, int count, int reads)
     return (end - begin) / reads;
 }
 
-static int file_in(const char *directory, int flags)
-{
-    char path[4096], *block = aligned_alloc(BLOCK, 1 << 20);
-    int fd, again, i;
-
-    NEED(block);
-    memset(block, 'x', 1 << 20);
-    snprintf(path, sizeof(path), "%s/compare.XXXXXX", directory);
-    NEED((fd = mkstemp(path)) >= 0);
-    for (i = 0; i < FILE_BLOCKS; i += (1 << 20) / BLOCK)
-        NEED(write(fd, block, 1 << 20) == 1 << 20);
-    NEED(fsync(fd) == 0);
-    again = open(path, flags);
-    NEED(unlink(path) == 0 && close(fd) == 0);
-    free(block);
-    return again;
-}
-
-/* Runs a row: all ways in each round. Each round starts with another way. */
 enum kind { BATCH, TMPFS, DEPTH, REAP, POLL, POLL_BESIDE, POLLERS, THREADS, CONTEXTS };
+
+/* Reads of one way, `n` at a time or in flight: nanoseconds for each. */
+static double reads(enum kind kind, int way, int n)
+{
+    int count = kind == CONTEXTS ? 4096 : kind != DEPTH ? 2048 : n == 1 ? 200 : 1000;
+    int fd = kind == DEPTH ? direct : kind == TMPFS ? in_memory : cached;
+    double begin = now();
+
+    if (way == 3 && kind == DEPTH)
+        uring_depths(fd, n, count);
+    else if (way == 3)
+        uring_batches(fd, n, count);
+    else if (way == 4)
+        plain(0, fd, count);
+    else if (kind == DEPTH)
+        depths(&ways[way], contexts[way][0], fd, n, count);
+    else if (kind == CONTEXTS)
+        batches(&ways[way], contexts[way], n, 0, fd, 1, count);
+    else
+        batches(&ways[way], contexts[way], 1, 0, fd, n, count);
+    return (now() - begin) / count;
+}
 
 static double measure(enum kind kind, int way, int n)
 {
-    if (way == 3)
-        return kind == DEPTH ? uring_depths(direct, n, n == 1 ? 200 : 1000)
-                             : uring_batches(kind == TMPFS ? in_memory : cached, n, 2048);
-    if (way == 4)
-        return preads(kind == DEPTH   ? direct
-                      : kind == TMPFS ? in_memory
-                                      : cached,
-                      kind == DEPTH ? 200 : 2048);
     switch (kind) {
-    case BATCH:
-        return batches(&ways[way], contexts[way], 1, cached, n, 2048);
-    case TMPFS:
-        return batches(&ways[way], contexts[way], 1, in_memory, n, 2048);
-    case DEPTH:
-        return depths(&ways[way], contexts[way][0], direct, n, n == 1 ? 200 : 1000);
     case REAP:
         return reaps(&ways[way], contexts[way][0], n, 50);
     case POLL:
@@ -404,10 +316,9 @@ static double measure(enum kind kind, int way, int n)
         return pollers(&ways[way], contexts[way][0], n, 500000);
     case THREADS:
         return threads(&ways[way], contexts[way][0], n, 1 << 15);
-    case CONTEXTS:
-        return batches(&ways[way], contexts[way], n, cached, 1, 4096);
+    default:
+        return reads(kind, way, n);
     }
-    return 0;
 }
 
 int main(int argc, char **argv)
@@ -456,9 +367,8 @@ int main(int argc, char **argv)
     direct = file_in(argv[3], O_RDONLY | O_DIRECT);
     in_memory = file_in(argv[4], O_RDONLY);
     NEED(cached >= 0 && in_memory >= 0);
-    for (i = 0; i < MOST; i++)
-        NEED((buffers[i] = aligned_alloc(BLOCK, BLOCK)));
-    preads(cached, FILE_BLOCKS);
+    allocate_buffers();
+    plain(0, cached, FILE_BLOCKS);
     NEED(io_uring_queue_init(MOST, &uring, 0) == 0);
     for (way = 0; way < 3; way++)
         NEED(ways[way].setup(MOST, &contexts[way][0]) == 0);

@@ -11,8 +11,7 @@
  * Prints a line for each row, way and round: row, way, nanoseconds and nanoseconds of processor
  * time per unit.
  */
-#include "ways.h"
-#include <fcntl.h>
+#include "work.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -20,10 +19,9 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 /* For a context for ASKED requests, the kernel grants only GRANTED: this is its smallest ring. */
-enum { BLOCK = 4096, FILE_BLOCKS = 8192, MOST = 32, ASKED = 256, GRANTED = 62 };
+enum { ASKED = 256, GRANTED = 62 };
 
 /* PLAIN, which uses pread and pwrite without a context, comes last. */
 enum { ORIGINAL, KERNEL, SHORT_RING, IN_LINE, CONTEXTS, PLAIN = CONTEXTS, WAYS };
@@ -32,9 +30,7 @@ static const char *const names[] = {"original", "kernel", "rung 3", "rung 4", "p
 static struct way ways[CONTEXTS];
 static io_context_t contexts[CONTEXTS], full;
 static int cached, in_memory, direct, never_ready[2];
-static char *buffers[MOST];
 static struct iocb polls[1024];
-static unsigned seed = 1;
 
 /* From now on, io_setup returns EAGAIN in this thread if the count is more than GRANTED. */
 static void refuse_more(void)
@@ -147,94 +143,6 @@ static void make_and_destroy(struct job *job)
     job->cpu = (processor_time() - cpu) / job->times;
 }
 
-static long long random_offset(void)
-{
-    seed = seed * 1103515245u + 12345u;
-    return (long long)(seed >> 8) % FILE_BLOCKS * BLOCK;
-}
-
-static void prepare(struct iocb *iocb, int writes, int fd, char *buffer)
-{
-    if (writes)
-        io_prep_pwrite(iocb, fd, buffer, BLOCK, random_offset());
-    else
-        io_prep_pread(iocb, fd, buffer, BLOCK, random_offset());
-}
-
-/* Submits batches of requests, and waits for each batch. */
-static void batches(struct way *way, io_context_t ctx, int writes, int fd, int batch, int count)
-{
-    static struct iocb iocbs[MOST];
-    struct iocb *list[MOST];
-    struct io_event events[MOST];
-    int done, i;
-
-    for (i = 0; i < batch; i++)
-        list[i] = &iocbs[i];
-    for (done = 0; done < count; done += batch) {
-        for (i = 0; i < batch; i++)
-            prepare(&iocbs[i], writes, fd, buffers[i]);
-        NEED(way->submit(ctx, batch, list) == batch);
-        NEED(way->getevents(ctx, batch, batch, events, NULL) == batch);
-        NEED((long)events[batch - 1].res == BLOCK);
-    }
-}
-
-static void plain(int writes, int fd, int count)
-{
-    while (count-- > 0)
-        if (writes)
-            NEED(pwrite(fd, buffers[0], BLOCK, random_offset()) == BLOCK);
-        else
-            NEED(pread(fd, buffers[0], BLOCK, random_offset()) == BLOCK);
-}
-
-/* Keeps `depth` reads in flight, and takes the ready completions. */
-static void depths(struct way *way, io_context_t ctx, int fd, int depth, int reads)
-{
-    struct iocb iocbs[MOST], *list[MOST];
-    struct io_event events[MOST];
-    int submitted, reaped = 0, count, i;
-
-    for (i = 0; i < depth; i++) {
-        prepare(&iocbs[i], 0, fd, buffers[i]);
-        list[i] = &iocbs[i];
-    }
-    NEED(way->submit(ctx, depth, list) == depth);
-    submitted = depth;
-    while (reaped < submitted) {
-        count = way->getevents(ctx, 1, depth, events, NULL);
-        NEED(count > 0);
-        reaped += count;
-        for (i = 0; i < count && submitted < reads; i++, submitted++) {
-            struct iocb *iocb = events[i].obj;
-            NEED((long)events[i].res == BLOCK);
-            prepare(iocb, 0, fd, iocb->u.c.buf);
-            list[i] = iocb;
-        }
-        if (i)
-            NEED(way->submit(ctx, i, list) == i);
-    }
-}
-
-static int file_in(const char *directory, int flags)
-{
-    char path[4096], *block = aligned_alloc(BLOCK, 1 << 20);
-    int fd, again, i;
-
-    NEED(block);
-    memset(block, 'x', 1 << 20);
-    snprintf(path, sizeof(path), "%s/engines.XXXXXX", directory);
-    NEED((fd = mkstemp(path)) >= 0);
-    for (i = 0; i < FILE_BLOCKS; i += (1 << 20) / BLOCK)
-        NEED(write(fd, block, 1 << 20) == 1 << 20);
-    NEED(fsync(fd) == 0);
-    again = open(path, flags);
-    NEED(unlink(path) == 0 && close(fd) == 0);
-    free(block);
-    return again;
-}
-
 /* FULL: only rung 3's ring is full; on a full ring, the others would return EAGAIN. */
 enum { ON_DISK, ON_TMPFS, O_DIRECT_ONE, O_DIRECT_MANY, FULL, FULL_DIRECT, MADE };
 enum { READS, WRITES };
@@ -276,7 +184,7 @@ static void measure(const struct row *row, int way)
     else if (fd == direct)
         depths(&ways[way], ctx, fd, row->n, count);
     else
-        batches(&ways[way], ctx, row->writes, fd, row->n, count);
+        batches(&ways[way], &ctx, 1, row->writes, fd, row->n, count);
     time = now() - time;
     cpu = processor_time() - cpu;
     printf("%s\t%s\t%.2f\t%.2f\n", row->name, names[way], time / count, cpu / count);
@@ -324,10 +232,7 @@ int main(int argc, char **argv)
     direct = file_in(argv[5], O_RDONLY | O_DIRECT);
     in_memory = file_in(argv[6], O_RDWR);
     NEED(cached >= 0 && in_memory >= 0 && pipe(never_ready) == 0);
-    for (i = 0; i < MOST; i++) {
-        NEED((buffers[i] = aligned_alloc(BLOCK, BLOCK)));
-        memset(buffers[i], 'y', BLOCK);
-    }
+    allocate_buffers();
     for (way = 0; way < CONTEXTS; way++)
         set_up(way, &contexts[way]);
     set_up(SHORT_RING, &full);

@@ -30,19 +30,5 @@ inside() {
 	done < "$summary"
 }
 
-if [ "${1-}" = --inside ]; then
-	shift
-	inside "$@"
-	exit
-fi
-require_root_on_debian
-find_packages
-export PACKAGES
-begin
-[ $# -gt 0 ] || set -- bookworm trixie
-for suite; do
-	make_root "$suite"
-	confined 600 "$suite" "$work"
-	rm -rf --one-file-system "$work/root"
-done
-conclude
+enter_if_inside "$@"
+in_each_release 600 "$@"

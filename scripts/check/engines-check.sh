@@ -11,23 +11,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 . scripts/shared/disposable-root.sh
-
-all='fio sysbench qemu lvm stressapptest mariadb ceph mysql'
-# The Debian release that a program comes from, and its packages.
-release() {
-	case $1 in mysql) echo sid ;; *) echo trixie ;; esac
-}
-
-packages() {
-	case $1 in
-	qemu) echo qemu-utils ;;
-	lvm) echo lvm2 ;;
-	mariadb) echo mariadb-server-core mariadb-client-core mariadb-backup ;;
-	ceph) echo ceph-osd ;;
-	mysql) echo mysql-server-core mysql-client-core ;;
-	*) echo "$1" ;;
-	esac
-}
+. scripts/shared/programs.sh
+. scripts/shared/refused-programs.sh
 
 # --- Runs a program under a refusal, and finds out which rung served it.
 
@@ -88,14 +73,6 @@ end_watcher() {
 	wait "$signalling" || true
 }
 
-# refused KIND COMMAND...: runs the command in the root over this library. KIND is the filter.
-refused() {
-	kind=$1 engine=auto
-	shift
-	[ "$kind" != kill ] || engine=inline
-	offline env LD_LIBRARY_PATH=/opt/libaio-rs LIBAIO_RS_ENGINE=$engine refuse "$kind" "$@"
-}
-
 # The same, while bpftrace records contexts and requests.
 under() {
 	watch || return 1
@@ -103,11 +80,6 @@ under() {
 	refused "$@" || ended=$?
 	unwatch
 	return "$ended"
-}
-
-# over_debians KIND COMMAND...: the same over Debian's libaio.
-over_debians() {
-	offline refuse "$@"
 }
 
 # The number of slots in a ring, as ioctx_alloc and aio_setup_ring in the kernel's fs/aio.c compute
@@ -341,62 +313,28 @@ works_qemu() {
 	done
 }
 
-# --- LVM, as in scripts/check/sources-check.sh: two block devices, no udev, no active volumes.
+# --- LVM
 
-lvm() {
-	kind=$1
-	shift
-	under "$kind" env LVM_SYSTEM_DIR=/srv/lvm LVM_SUPPRESS_FD_WARNINGS=1 DM_DISABLE_UDEV=1 \
-		lvm "$@" --driverloaded n > "$work/lvm.log" 2>&1 || { cat "$work/lvm.log"; return 1; }
-	cat "$work/lvm.log"
-	served "$kind" "$(rung_of "$kind" 256)" 1
+# lvm_does COMMAND...: under the filter $lvm_kind. The rung must have served at least one request.
+lvm_does() {
+	lvm_command under "$lvm_kind" -- "$@" || return 1
+	served "$lvm_kind" "$(rung_of "$lvm_kind" 256)" 1
 }
 
-lvm_volumes() {
+lvm_works() {
+	lvm_kind=$1
 	for device in "$disk" "$disk2"; do
 		dd if=/dev/zero of="$device" bs=1M count=2 conv=fsync status=none || return 1
 	done
-	lvm "$1" pvcreate --yes "$disk" "$disk2" || return 1
-	lvm "$1" vgcreate group "$disk" "$disk2" || return 1
-	lvm "$1" lvcreate --activate n --zero n --wipesignatures n --yes --size 8M --name data group ||
-		return 1
-	lvm "$1" lvcreate --activate n --zero n --wipesignatures n --yes --size 16M --stripes 2 \
-		--name wide group || return 1
-	lvm "$1" vgck group || return 1
-	lvm "$1" lvs --noheadings --units m --nosuffix -o lv_name,lv_size,stripes group || return 1
-	found=$(awk '$3 ~ /^[0-9]+$/ { print $1, int($2), $3 }' "$work/lvm.log" | sort | tr '\n' ';')
-	[ "$found" = 'data 8 1;wide 16 2;' ] || return 1
-	# Both devices must contain the label, and the names of the volumes in plain text.
-	for device in "$disk" "$disk2"; do
-		[ "$(dd "if=$device" bs=1 skip=512 count=8 status=none)" = LABELONE ] || return 1
-		dd "if=$device" bs=1M count=1 status=none | grep -aq '^wide {' || return 1
-	done
-	lvm "$1" vgremove --yes --force group || return 1
-	lvm "$1" pvremove --yes "$disk" "$disk2" || return 1
-	for device in "$disk" "$disk2"; do
-		[ "$(dd "if=$device" bs=1 skip=512 count=8 status=none | tr -d '\0')" = '' ] || return 1
-	done
+	lvm_does pvcreate --yes "$disk" "$disk2" && lvm_does vgcreate group "$disk" "$disk2" &&
+		lvm_makes_volumes && lvm_reads_back && lvm_removes
 }
 
 works_lvm() {
-	for device in "$disk" "$disk2"; do
-		mknod -m 600 "$root$device" b "$(stat -c %Hr "$device")" "$(stat -c %Lr "$device")"
-	done
-	mkdir -p "$root/srv/lvm"
-	cat > "$root/srv/lvm/lvm.conf" <<-CONF
-		devices {
-			filter = [ "a|^$disk\$|", "a|^$disk2\$|", "r|.*|" ]
-			global_filter = [ "a|^$disk\$|", "a|^$disk2\$|", "r|.*|" ]
-			obtain_device_list_from_udev = 0
-			external_device_info_source = "none"
-			use_devicesfile = 0
-		}
-		activation { udev_sync = 0 udev_rules = 0 monitoring = 0 }
-		global { use_lvmpolld = 0 event_activation = 0 use_aio = 1 }
-		backup { backup = 0 archive = 0 }
-	CONF
+	make_devices "$disk" "$disk2"
+	lvm_configure
 	for kind in enosys eperm limit=0 limit=8 kill; do
-		counted "$kind: volumes are made, found and removed" lvm_volumes "$kind"
+		counted "$kind: volumes are made, found and removed" lvm_works "$kind"
 	done
 }
 
@@ -431,11 +369,6 @@ ceph() {
 	served "$kind" "$rung" 1
 }
 
-ceph_object() {
-	echo "[\"meta\",{\"oid\":\"$1\",\"key\":\"\",\"snapid\":0,\"hash\":0,\"pool\":-1,$(
-		)\"namespace\":\"\",\"max\":0}]"
-}
-
 # Creates a store, writes objects and reads them back, and verifies every checksum.
 ceph_stores() {
 	rm -rf "$root/srv/osd"
@@ -467,18 +400,7 @@ ceph_needs_it() {
 }
 
 works_ceph() {
-	mkdir -p "$root/etc/ceph"
-	cat > "$root/etc/ceph/ceph.conf" <<-CONF
-		[global]
-		fsid = 8a5a2e33-a1f0-4c5a-9a3e-2d3d1d0a6a01
-		auth_cluster_required = none
-		auth_service_required = none
-		auth_client_required = none
-		osd_objectstore = bluestore
-		bluestore_block_size = 536870912
-		log_file =
-		log_to_stderr = true
-	CONF
+	ceph_configure
 	for kind in enosys eperm limit=0 limit=8 kill; do
 		[ "$kind" = kill ] ||
 			counted "$kind: over Debian's libaio there is no store" ceph_needs_it "$kind"
@@ -487,36 +409,6 @@ works_ceph() {
 }
 
 # --- Database servers, without a network. Their page caches are small, so that they do much I/O.
-
-# The names of the database's server and client.
-sql() {
-	LIMIT=60 offline "$client" --no-defaults --user=root --socket=/srv/server.sock --batch \
-		--skip-column-names --execute "$1"
-}
-
-# server HOW...: starts the server with that command, and waits until it accepts clients.
-server() {
-	: > "$work/server.log"
-	rm -f "$root/srv/server.pid"
-	# shellcheck disable=SC2086 # words
-	"$@" "$daemon" --no-defaults --user=root --datadir=/srv/data --tmpdir=/tmp \
-		--socket=/srv/server.sock --pid-file=/srv/server.pid --skip-networking \
-		--innodb-flush-method=O_DIRECT --innodb-buffer-pool-size=6M --innodb-use-native-aio=1 \
-		$server_options > "$work/server.log" 2>&1 &
-	server=$!
-	for _ in $(seq 600); do
-		! grep -q 'ready for connections' "$work/server.log" || return 0
-		kill -0 "$server" 2> /dev/null || break
-		sleep 0.1
-	done
-	cat "$work/server.log"
-	return 1
-}
-
-kill_server() {
-	kill -KILL "$(cat "$root/srv/server.pid")"
-	wait "$server" || true
-}
 
 stop_server() {
 	sql SHUTDOWN || return 1
@@ -578,6 +470,7 @@ rows_stay() {
 		KEY (sum)) ENGINE=InnoDB' || return 1
 	write_rows || return 1
 	kill_server
+	wait "$server" || true
 	# The clients end because they have lost their server.
 	wait_for_writers
 	cp "$work/server.log" "$work/first.log"
@@ -676,9 +569,7 @@ mariadb_backs_up() {
 works_mariadb() {
 	daemon=mariadbd client=mariadb innochecksum=innochecksum server_aio=--innodb-linux-aio=aio
 	server_options="--innodb-log-file-size=16M $server_aio"
-	mkdir "$root/srv/new"
-	quiet offline mariadb-install-db --no-defaults --user=root --datadir=/srv/new \
-		--auth-root-authentication-method=normal --skip-name-resolve
+	quiet mariadb_installs /srv/new
 	for kind in enosys eperm limit=0 limit=8 kill; do
 		counted "$kind: as over Debian's libaio, and its rows are there" \
 			mariadb_is_the_same "$kind"
@@ -714,57 +605,13 @@ works_mysql() {
 # --- All of them
 
 inside() {
-	suite=$1 work=$2 disk=$3 disk2=$4
-	shift 4
 	mount -t tracefs tracefs /sys/kernel/tracing
-	enter_root "$suite" "$work"
-	mkdir -p "$root/opt/libaio-rs"
-	cp "$LIBRARY" "$root/opt/libaio-rs/libaio.so.1"
-	# The name that programs of Debian 13 and later load.
-	ln -s libaio.so.1 "$root/opt/libaio-rs/libaio.so.1t64"
-	cp build/refuse "$root/usr/local/bin/refuse"
-	watch_script "$root/opt/libaio-rs/libaio.so.1" > "$work/watch.bt"
-	: > "$work/watched"
-	for name; do
-		[ "$(release "$name")" = "$suite" ] || continue
-		stage=$name
-		# shellcheck disable=SC2046 # one word each
-		if ! apt_install $(packages "$name") > "$work/log" 2>&1; then
-			grep -E '^(E|Err|W):' "$work/log" | sed 's/^/        /' | tail -n 3
-			skip "the archive does not have all of it"
-			continue
-		fi
-		# shellcheck disable=SC2016,SC2046 # dpkg-query's variable; one word each
-		stage="$name $(in_root dpkg-query -W -f '${Version}\n' $(packages "$name") | head -n 1)"
-		"works_$name"
-		rm -rf "${root:?}"/srv/*
-	done
+	watch_script "$2/root/opt/libaio-rs/libaio.so.1" > "$2/watch.bt"
+	: > "$2/watched"
+	with_programs works "$@"
 }
 
-if [ "${1-}" = --inside ]; then
-	shift
-	inside "$@"
-	exit
-fi
-require_root_on_debian
-command -v bpftrace > /dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-	--no-install-recommends -o DPkg::Lock::Timeout=600 bpftrace > /dev/null
-LIBRARY=$(realpath "${LIBRARY:-build/libaio.so.1.0.2}")
-export LIBRARY
-begin
-${CC:-cc} -O2 -static -o build/refuse tests/refuse.c
-# shellcheck disable=SC2086 # one word each
-[ $# -gt 0 ] || set -- $all
-make_loops 64M 64M
-for suite in trixie sid; do
-	for name; do
-		[ "$(release "$name")" = "$suite" ] || continue
-		make_root "$suite"
-		# shellcheck disable=SC2086 # one word each
-		confined 3600 "$suite" "$work" $loops "$@"
-		rm -rf --one-file-system "$work/root"
-		break
-	done
-done
-uname -sr
+enter_if_inside "$@"
+bring_here bpftrace
+in_their_releases 3600 "$@"
 conclude

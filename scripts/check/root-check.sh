@@ -6,6 +6,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 . scripts/shared/disposable-root.sh
+. scripts/shared/programs.sh
 
 # Debian's package, and the name of the library that its programs need.
 release() {
@@ -51,36 +52,10 @@ loader_loads_it() {
 	cmp "$root$library" "$work/expected.so"
 }
 
-# Starts a MariaDB server without a network, with so little memory that pages go to disk and back.
-server() {
-	: > "$work/server.log"
-	# shellcheck disable=SC2086 # none or one word
-	traced mariadb mariadbd --no-defaults --user=root --datadir=/srv/mysql --tmpdir=/tmp \
-		--socket=/srv/server.sock --pid-file=/srv/server.pid --skip-networking \
-		--innodb-flush-method=O_DIRECT --innodb-buffer-pool-size=6M --innodb-log-file-size=16M \
-		--innodb-use-native-aio=1 $linux_aio > "$work/server.log" 2>&1 &
-	server=$!
-	for _ in $(seq 600); do
-		if grep -q 'ready for connections' "$work/server.log"; then
-			# MariaDB 11.8 reports innodb_use_native_aio as off even then, so look at its log.
-			grep 'Using Linux native AIO' "$work/server.log"
-			return
-		fi
-		kill -0 "$server" || break
-		sleep 0.1
-	done
-	cat "$work/server.log"
-	return 1
-}
-
-kill_server() {
-	kill -KILL "$(cat "$root/srv/server.pid")"
-}
-
-sql() {
-	offline mariadb --no-defaults --user=root --socket=/srv/server.sock \
-		--batch --skip-column-names test \
-		--execute "$1"
+# Starts the server, which must use libaio. MariaDB 11.8 reports innodb_use_native_aio as off even
+# then, so look at its log.
+server_with_aio() {
+	server traced mariadb && grep 'Using Linux native AIO' "$work/server.log"
 }
 
 # stop COMMAND...: stops the server with the command, then checks which library submitted its
@@ -110,11 +85,9 @@ mariadb_keeps_its_rows() {
 # Writes new rows and kills the server. The next server must have these and all earlier rows.
 rows_stay() {
 	if [ "$visit" = 1 ]; then
-		mkdir "$root/srv/mysql"
-		offline mariadb-install-db --no-defaults --user=root --datadir=/srv/mysql \
-			--auth-root-authentication-method=normal --skip-name-resolve || return 1
+		mariadb_installs /srv/data || return 1
 	fi
-	server || return 1
+	server_with_aio || return 1
 	if [ "$visit" = 1 ]; then
 		sql 'CREATE TABLE data (id INT AUTO_INCREMENT PRIMARY KEY,
 			body VARBINARY(2000), sum BINARY(16),
@@ -126,11 +99,11 @@ rows_stay() {
 		SELECT @body := REPEAT(MD5(seq * 10 + $visit), 30), UNHEX(MD5(@body))
 		FROM seq_1_to_8000" || return 1
 	stop kill_server || return 1
-	server || return 1
+	server_with_aio || return 1
 	rows_are_right $((8000 * visit)) || return 1
 	sql 'CHECK TABLE data EXTENDED' | grep -w OK || return 1
 	stop sql SHUTDOWN || return 1
-	in_root innochecksum /srv/mysql/test/data.ibd
+	in_root innochecksum /srv/data/test/data.ibd
 }
 
 # run_programs PACKAGE
@@ -232,9 +205,9 @@ inside() {
 	echo "root-check: $1 with $(in_root dpkg-query -W -f '${Package} ${Version}, ' fio sysbench \
 		mariadb-server-core "$debian" | sed 's/, $//')"
 	# Newer servers have an option that chooses between libaio and io_uring.
-	linux_aio=
+	daemon=mariadbd client=mariadb database=test server_options=--innodb-log-file-size=16M
 	! in_root mariadbd --no-defaults --verbose --help 2> /dev/null | grep -q innodb-linux-aio ||
-		linux_aio=--innodb-linux-aio=aio
+		server_options="$server_options --innodb-linux-aio=aio"
 	# Marked as installed automatically, as if it had been installed with the programs.
 	quiet in_root apt-mark auto "$debian"
 	cp "$PACKAGES"/libaio1-rs_*_amd64.deb "$root/root/libaio1-rs.deb"
@@ -280,21 +253,5 @@ inside() {
 	check "dpkg -i replaces $debian" dpkg_replaces_it
 }
 
-if [ "${1-}" = --inside ]; then
-	shift
-	inside "$@"
-	exit
-fi
-require_root_on_debian
-find_packages
-export PACKAGES
-begin
-[ $# -gt 0 ] || set -- bookworm trixie
-for suite; do
-	release "$suite"
-	make_root "$suite"
-	confined 900 "$suite" "$work"
-	rm -rf --one-file-system "$work/root"
-done
-uname -sr
-conclude
+enter_if_inside "$@"
+in_each_release 900 "$@"

@@ -7,6 +7,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 . scripts/shared/disposable-root.sh
+. scripts/shared/programs.sh
 
 library=/usr/lib/x86_64-linux-gnu/libaio.so.1.0.2
 all='thin-provisioning-tools multipath-tools fio lvm2 blktrace sysbench stressapptest'
@@ -158,65 +159,19 @@ works_stressapptest() {
 	check "its disk test passes" stressapptest_passes
 }
 
-# Configures LVM to use only our two block devices, and neither udev nor device-mapper. Volumes are
-# created but not activated; activating needs no libaio.
 works_lvm2() {
-	mkdir -p "$root/srv/lvm"
-	cat > "$root/srv/lvm/lvm.conf" <<-CONF
-		devices {
-			filter = [ "a|^$disk\$|", "a|^$disk2\$|", "r|.*|" ]
-			global_filter = [ "a|^$disk\$|", "a|^$disk2\$|", "r|.*|" ]
-			obtain_device_list_from_udev = 0
-			external_device_info_source = "none"
-			use_devicesfile = 0
-		}
-		activation { udev_sync = 0 udev_rules = 0 monitoring = 0 }
-		global { use_lvmpolld = 0 event_activation = 0 }
-		backup { backup = 0 archive = 0 }
-	CONF
+	lvm_configure
 	check "makes a physical volume" lvm_does pvcreate --yes "$disk" "$disk2"
 	check "makes a volume group" lvm_does vgcreate group "$disk" "$disk2"
-	check "makes logical volumes" lvm_volumes
+	check "makes logical volumes" lvm_makes_volumes
 	check "reads them back" lvm_reads_back
 	check "removes everything" lvm_removes
 	check "its own tests of its cache and of its I/O engine pass" lvm_unit_tests
 }
 
 lvm_does() {
-	command=$1
-	shift
-	traced lvm env LVM_SYSTEM_DIR=/srv/lvm LVM_SUPPRESS_FD_WARNINGS=1 DM_DISABLE_UDEV=1 \
-		lvm "$command" --driverloaded n "$@" || return 1
+	lvm_command traced lvm -- "$@" || return 1
 	served lvm "$library"
-}
-
-lvm_volumes() {
-	lvm_does lvcreate --activate n --zero n --wipesignatures n --yes --size 8M \
-		--name data group || return 1
-	lvm_does lvcreate --activate n --zero n --wipesignatures n --yes --size 16M \
-		--stripes 2 --name wide group
-}
-
-lvm_reads_back() {
-	lvm_does lvs --noheadings --units m --nosuffix -o lv_name,lv_size,stripes group > "$work/lvs" ||
-		{ cat "$work/lvs"; return 1; }
-	found=$(awk '$3 ~ /^[0-9]+$/ { print $1, int($2), $3 }' "$work/lvs" | sort | tr '\n' ';')
-	echo "$found"
-	[ "$found" = 'data 8 1;wide 16 2;' ] || return 1
-	lvm_does vgck group || return 1
-	# Both devices contain the label and the volumes' names in plain text.
-	for device in "$disk" "$disk2"; do
-		[ "$(dd "if=$device" bs=1 skip=512 count=8 status=none)" = LABELONE ] || return 1
-		dd "if=$device" bs=1M count=1 status=none | grep -aq '^wide {' || return 1
-	done
-}
-
-lvm_removes() {
-	lvm_does vgremove --yes --force group || return 1
-	lvm_does pvremove --yes "$disk" "$disk2" || return 1
-	for device in "$disk" "$disk2"; do
-		[ "$(dd "if=$device" bs=1 skip=512 count=8 status=none | tr -d '\0')" = '' ] || return 1
-	done
 }
 
 lvm_unit_tests() {
@@ -288,9 +243,7 @@ inside() {
 	work=$1 disk=$2 disk2=$3
 	shift 3
 	enter_root bookworm "$work"
-	for device in "$disk" "$disk2"; do
-		mknod -m 600 "$root$device" b "$(stat -c %Hr "$device")" "$(stat -c %Lr "$device")"
-	done
+	make_devices "$disk" "$disk2"
 	for release in $releases; do
 		[ "$release" = bookworm ] || echo "deb-src $(archive Debian) $release main"
 	done >> "$root/etc/apt/sources.list"
@@ -326,11 +279,7 @@ inside() {
 	done
 }
 
-if [ "${1-}" = --inside ]; then
-	shift
-	inside "$@"
-	exit
-fi
+enter_if_inside "$@"
 require_root_on_debian
 find_packages
 export PACKAGES

@@ -12,9 +12,14 @@ require_root_on_debian() {
 		echo "$0: needs root, and Debian's archive" >&2
 		exit 1
 	fi
-	command -v debootstrap > /dev/null ||
+	bring_here debootstrap
+}
+
+# bring_here PROGRAM: installs the package of this name on this system, unless the program is there.
+bring_here() {
+	command -v "$1" > /dev/null ||
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-			-o DPkg::Lock::Timeout=600 debootstrap > /dev/null
+			-o DPkg::Lock::Timeout=600 "$1" > /dev/null
 }
 
 # archive LABEL: prints the address of the archive ("Debian", or "Debian-Security" for the security
@@ -73,6 +78,34 @@ confined() {
 		echo "FAILED: ended with status $status; the limit is $limit seconds"
 		echo "failed the whole" >> "$work/results"
 	fi
+}
+
+# enter_if_inside ARGUMENT...: if `confined` has started this script, runs the function `inside`,
+# which the sourcing script defines, and ends.
+enter_if_inside() {
+	[ "${1-}" = --inside ] || return 0
+	shift
+	inside "$@"
+	exit
+}
+
+# in_each_release SECONDS [RELEASE...]: runs `inside RELEASE $work` in a root of each release of
+# Debian, by default 12 and 13, with the packages in $PACKAGES, and prints the counts.
+in_each_release() {
+	seconds=$1
+	shift
+	require_root_on_debian
+	find_packages
+	export PACKAGES
+	begin
+	[ $# -gt 0 ] || set -- bookworm trixie
+	for suite; do
+		make_root "$suite"
+		confined "$seconds" "$suite" "$work"
+		rm -rf --one-file-system "$work/root"
+	done
+	uname -sr
+	conclude
 }
 
 # Creates $work, which is removed at the end, and takes the lock, so that other scripts that use
@@ -194,6 +227,13 @@ offline() {
 		timeout --kill-after=5 "${LIMIT:-300}" "$@"
 }
 
+# Makes the block devices DEVICE... available in the root.
+make_devices() {
+	for device; do
+		mknod -m 600 "$root$device" b "$(stat -c %Hr "$device")" "$(stat -c %Lr "$device")"
+	done
+}
+
 apt_install() {
 	in_root apt-get install -y -q "$@"
 }
@@ -252,54 +292,4 @@ served() {
 	found=$(submitters "$1")
 	echo "io_submit calls from: ${found:-nothing}"
 	[ "$(echo "$found" | cut -d ' ' -f 2-)" = "$2" ]
-}
-
-# shellcheck disable=SC2154 # visit and library: the sourcing script sets them
-# The programs that root-check and sources-check have in common. The file $library must make their
-# io_submit calls. fio and sysbench also check the data of the previous visit; $visit numbers
-# visits.
-
-# Verifies the blocks of the previous visit, then writes and verifies new ones.
-fio_verifies() {
-	set -- fio --name=data --filename=fio.data --ioengine=libaio --direct=1 --rw=randwrite --bs=4k \
-		--size=16m --iodepth=32 --iodepth_batch_submit=8 --iodepth_batch_complete_min=4 \
-		--iodepth_batch_complete_max=32 --verify=crc32c --verify_fatal=1
-	if [ "$visit" -gt 1 ]; then
-		offline "$@" --randseed=$((visit - 1)) --verify_only || return 1
-	fi
-	traced fio "$@" "--randseed=$visit" || return 1
-	served fio "$library"
-}
-
-# The same with sysbench, whose blocks have checksums.
-sysbench_validates() {
-	set -- sysbench fileio --file-num=4 --file-total-size=32M --file-block-size=16384 --threads=2 \
-		--file-io-mode=async --validate=on
-	[ "$visit" -gt 1 ] || sysbench_run offline "$@" prepare || return 1
-	sysbench_run traced sysbench "$@" --file-test-mode=seqrd --time=0 --events=2048 run || return 1
-	served sysbench "$library" || return 1
-	sysbench_run traced sysbench "$@" --file-test-mode=rndrw --file-async-backlog=64 --time=30 \
-		--events=4000 run || return 1
-	served sysbench "$library" || return 1
-	sysbench_run offline "$@" --file-test-mode=seqrd --time=0 --events=2048 run
-}
-
-# sysbench only prints a message if a checksum is wrong.
-sysbench_run() {
-	"$@" > "$work/sysbench.log" 2>&1 || {
-		cat "$work/sysbench.log"
-		return 1
-	}
-	! grep -E 'FATAL|mismatch' "$work/sysbench.log"
-}
-
-# The disk test writes blocks with O_DIRECT, reads them and compares.
-stressapptest_passes() {
-	truncate -s 64M "$root/srv/stress.disk"
-	traced stressapptest stressapptest -s 8 -M 64 -m 1 -d stress.disk > "$work/stress.log" 2>&1 || {
-		cat "$work/stress.log"
-		return 1
-	}
-	cat "$work/stress.log"
-	grep 'Status: PASS' "$work/stress.log" && served stressapptest "$library"
 }

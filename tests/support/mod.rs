@@ -297,6 +297,9 @@ pub fn musl_gcc(place: &Path) -> Command {
     compiler
 }
 
+/// For C programs of the tests. A warning is an error.
+const STRICT_C: [&str; 5] = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"];
+
 /// A command that runs `program` under tests/refuse.c, which refuses system calls of kernel AIO as
 /// `what` says. The launcher is static, so variables for the loader affect only the program.
 pub fn refuse(what: &str, program: &Path) -> Command {
@@ -312,15 +315,8 @@ pub fn launcher() -> &'static Path {
         let name = format!("{}-{}-refuse", env!("CARGO_CRATE_NAME"), target());
         let launcher = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         run(cc()
-            .args([
-                "-std=gnu11",
-                "-O2",
-                "-Wall",
-                "-Wextra",
-                "-Werror",
-                "-static",
-                "-o",
-            ])
+            .args(STRICT_C)
+            .args(["-static", "-o"])
             .arg(&launcher)
             .arg(root().join("tests/refuse.c")));
         launcher
@@ -364,15 +360,8 @@ pub fn text(bytes: &[u8]) -> String {
 /// Builds a C program of tests/ against a library.
 pub fn compile(source: &str, program: &Path, library: &Path) {
     run(cc()
-        .args([
-            "-std=gnu11",
-            "-O2",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-pthread",
-        ])
-        .arg("-I")
+        .args(STRICT_C)
+        .args(["-pthread", "-I"])
         .arg(&ours().include)
         .arg("-o")
         .arg(program)
