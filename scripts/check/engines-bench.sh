@@ -31,8 +31,8 @@ timed() {
 	awk -v time="$(($(date +%s%N) - start))" 'BEGIN { print 1e9 / time }'
 }
 
-# row NAME ROUNDS COMMAND...: prints a row. `COMMAND... WAY` prints a rate, or nothing if the program
-# has no fallback of its own. The first round is for warming up.
+# row NAME ROUNDS COMMAND...: prints a row. `COMMAND... WAY` prints a rate, or nothing if the
+# program has no fallback of its own. The first round is for warming up.
 row() {
 	what=$1 rounds=$2
 	shift 2

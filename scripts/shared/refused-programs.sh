@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # these variables are set or used by other files
-# Sourced by engines-check and engines-bench, which run Debian's programs where kernel AIO is refused
-# to them. Source disposable-root.sh and programs.sh first.
+# Sourced by engines-check and engines-bench, which run Debian's programs where kernel AIO is
+# refused. Source disposable-root.sh and programs.sh first.
 
 all='fio sysbench qemu lvm stressapptest mariadb ceph mysql'
 # The Debian release that a program comes from, and its packages.
